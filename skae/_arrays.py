@@ -1,0 +1,29 @@
+"""Between the arrays that users have and the tensors that networks want."""
+
+import numpy as np
+import torch
+
+from skae._sklearn import get_namespace
+
+
+def as_tensor(X, device: torch.device | str | None = None) -> torch.Tensor:
+    """`X` as a tensor; torch input stays where it is unless `device` says otherwise."""
+    if isinstance(X, np.ndarray):
+        # torch shares memory with writeable arrays only.
+        tensor = torch.from_numpy(X if X.flags.writeable else X.copy())
+    elif isinstance(X, torch.Tensor):
+        tensor = X.detach()
+    else:
+        tensor = torch.from_dlpack(X)
+    return tensor if device is None else tensor.to(device)
+
+
+def like(tensor: torch.Tensor, X):
+    """`tensor` as an array of the kind, on the device and of the dtype of `X`."""
+    if isinstance(X, torch.Tensor):
+        return tensor.to(device=X.device, dtype=X.dtype)
+    array = tensor.cpu().numpy()
+    if isinstance(X, np.ndarray):
+        return array.astype(X.dtype, copy=False)
+    xp, _ = get_namespace(X)
+    return xp.asarray(array, dtype=X.dtype, device=X.device)

@@ -1,0 +1,34 @@
+"""Principal axes of the training rows, by scikit-learn's solvers."""
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+
+from skae.nn._start import PrincipalAxes
+
+
+def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAxes:
+    """Principal axes of centred rows.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n, d), float64
+    n_components : int
+        Wanted; fewer come back where the rows span fewer dimensions.
+    seed : int
+        Of the randomized solver, which large data get.
+    """
+    n_rows, n_features = X.shape
+    rank = min(n_components, n_rows - 1, n_features)
+    if rank < 1:
+        return PrincipalAxes(X.new_zeros((0, n_features)), X.new_zeros(0), 0.0)
+    pca = PCA(rank, random_state=seed).fit(X.numpy())
+    # Constant data have axes of no variance, whose direction means nothing.
+    variances = np.nan_to_num(pca.explained_variance_)
+    keep = variances > variances.max() * np.finfo(np.float64).eps
+    noise = float(pca.noise_variance_) if rank < min(n_rows, n_features) else 0.0
+    return PrincipalAxes(
+        torch.from_numpy(pca.components_[keep].copy()),
+        torch.from_numpy(variances[keep].copy()),
+        max(noise, 0.0),
+    )

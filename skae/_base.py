@@ -1,0 +1,403 @@
+"""What the two transformers share: everything but the latent."""
+
+import copy
+import math
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.mixture import GaussianMixture
+from sklearn.utils import check_random_state
+
+from skae._arrays import as_tensor, like
+from skae._axes import principal_axes
+from skae._sklearn import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
+from skae.nn._activations import ACTIVATIONS
+from skae.nn._model import LatentModel
+from skae.nn._start import start_at, start_at_random, working_data
+from skae.nn.architectures import ARCHITECTURES
+from skae.training import LatentNet, training_callbacks
+from skae.training._batches import CHUNK, HeldOut
+from skae.training._hardware import resolve_device, resolve_precision
+
+# Steps of an epoch that the automatic batch size aims at, within [8, 256] rows.
+_STEPS_PER_EPOCH = 25
+
+# Fewer rows are all trained on: a held-out row or two would judge nothing.
+_FEWEST_ROWS_TO_SPLIT = 10
+
+# Rows whose codes are kept for the density behind `sample`, and its components, as in
+# Ghosh et al. (2020).
+_N_KEPT_CODES = 10_000
+_N_CLUSTERS = 10
+
+
+class BaseAutoencoder(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta
+):
+    """Base of the transformers; a subclass names its latent, likelihood and prior."""
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "architecture": [StrOptions(set(ARCHITECTURES))],
+        "init": [StrOptions({"pca", "random"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "device": [str],
+        "callbacks": [None, list],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+        """
+        previous = self._fitted_model() if self.warm_start else None
+        X = self._validate(X, reset=previous is None)
+        return self._train(X, previous, incremental=False)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Train for one pass over the rows of X.
+
+        The first call sets the number of features, the scale and the linear start; no
+        row is held out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The next rows.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The transformer, fitted to all rows so far.
+        """
+        previous = self._fitted_model()
+        X = self._validate(X, reset=previous is None)
+        return self._train(X, previous, incremental=True)
+
+    def transform(self, X):
+        """Encode X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_components)
+            Codes; for a variational model the posterior means. Nothing is drawn.
+        """
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
+        return self._map_rows(X, lambda model, x: model.code(model.standardize(x)))
+
+    def inverse_transform(self, X):
+        """Decode codes into rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes, as `transform` returns them.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Reconstructed rows, in the units of the training data.
+        """
+        check_is_fitted(self)
+        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if Z.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X has {Z.shape[1]} columns, but {type(self).__name__} decodes codes of "
+                f"{self.n_components_} components."
+            )
+        return self._map_rows(Z, lambda model, z: model.reconstruct(z))
+
+    def sample(self, n_samples=1, random_state=None, *, density=None):
+        """Draw new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Of the draws; pass an int for the same rows each time.
+        density : {"prior", "mixture"} or None, default=None
+            Where codes are drawn from: the prior of a variational model, or a Gaussian
+            mixture fitted on codes of training rows [1]_. None is the prior where the
+            model has one, otherwise the mixture.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Decoded codes, without observation noise.
+
+        References
+        ----------
+        .. [1] Ghosh, P. et al. (2020). From variational to deterministic autoencoders.
+           ICLR.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be an integer >= 1; got {n_samples!r}.")
+        if density not in (None, *self._densities):
+            known = ", ".join(map(repr, self._densities))
+            raise ValueError(
+                f"density={density!r} is not one of {known} of {type(self).__name__}."
+            )
+        random_state = check_random_state(random_state)
+        draw = self._densities[density or next(iter(self._densities))]
+        codes = draw(self, n_samples, random_state)
+        return self._map_rows(codes, lambda model, z: model.reconstruct(z))
+
+    @abstractmethod
+    def score_samples(self, X):
+        """Return the score of each row."""
+
+    def score(self, X, y=None):
+        """Mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+            Higher is better.
+        """
+        return float(self.score_samples(X).mean())
+
+    # What a subclass decides.
+
+    _latent: type  # from skae.nn._latents
+    _n_valid_draws = 0  # draws of the posterior that judge an epoch
+    _clip = None  # largest norm of a gradient
+
+    @property
+    @abstractmethod
+    def _densities(self):
+        """Names of the densities over codes, the default first, and who draws."""
+
+    @abstractmethod
+    def _make_likelihood(self):
+        """Return a new likelihood module."""
+
+    @abstractmethod
+    def _make_prior(self):
+        """Return a new prior module, or None."""
+
+    def _objective_parameters(self):
+        return {}
+
+    # Training.
+
+    def _train(self, X, previous, *, incremental):
+        """Train `previous`, or a new model from its start, on validated rows."""
+        device = resolve_device(self.device)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        cuda = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(cuda):
+            torch.manual_seed(seed)
+            rows = as_tensor(X).to(device, torch.float64)
+            model = previous or self._make_model(rows, seed)
+            rows = model.standardize(rows).float()
+            net = self.net_ if incremental and self._is_incremental() else None
+            if net is None:
+                net = self._make_net(model, rows, seed, incremental).initialize()
+            if net.max_epochs:
+                net.partial_fit(rows)
+        self._store(net, rows, seed)
+        return self
+
+    def _make_model(self, rows, seed):
+        """Return a model at its start; `rows` (n, d) are float64, on the device."""
+        n_features, k = rows.shape[1], self.n_components
+        likelihood = self._make_likelihood()
+        bodies = ARCHITECTURES[self.architecture](
+            None,
+            _widths(self.hidden_layer_sizes),
+            self.activation,
+            (n_features, k),
+            (k * self._latent.n_params, n_features * likelihood.n_params),
+        )
+        model = LatentModel(
+            n_features, k, bodies, self._latent, likelihood, self._make_prior()
+        ).to(rows.device)
+        model.set_scale(rows)
+        if self.init == "pca":
+            data, factor = working_data(likelihood, rows.cpu(), model.shift.cpu())
+            axes = principal_axes(data, k, seed)
+            start_at(model, axes, factor, len(rows))
+        else:
+            start_at_random(model)
+        return model
+
+    def _make_net(self, model, rows, seed, incremental):
+        batch_size = self._batch_size(len(rows))
+        n_weights = sum(p.numel() for p in model.parameters())
+        holds_out = not incremental and self._holds_out(len(rows))
+        return LatentNet(
+            model,
+            alpha=self.alpha,
+            clip=self._clip,
+            n_valid_draws=self._n_valid_draws,
+            precision=resolve_precision(
+                self.precision, rows.device, batch_size * n_weights
+            ),
+            seed=seed,
+            lr=self.learning_rate_init,
+            max_epochs=1 if incremental else self.max_iter,
+            batch_size=batch_size,
+            train_split=HeldOut(self.validation_fraction, seed) if holds_out else None,
+            callbacks=training_callbacks(
+                schedule=not incremental,
+                patience=self._patience(),
+                verbose=self.verbose,
+                users=self.callbacks,
+            ),
+            device=str(rows.device),
+            verbose=int(self.verbose),
+            **self._objective_parameters(),
+        )
+
+    def _batch_size(self, n_rows):
+        if self.batch_size != "auto":
+            return min(self.batch_size, n_rows)
+        power = round(math.log2(n_rows / _STEPS_PER_EPOCH))
+        return min(2 ** min(max(power, 3), 8), n_rows)
+
+    def _holds_out(self, n_rows):
+        if self.early_stopping == "auto":
+            return n_rows >= _FEWEST_ROWS_TO_SPLIT
+        return self.early_stopping and n_rows > 1
+
+    def _patience(self):
+        return self.n_iter_no_change if self.early_stopping is True else None
+
+    # The fitted state.
+
+    def _store(self, net, rows, seed):
+        """Set the fitted attributes, once training has ended well."""
+        model = net.module_
+        self.net_ = net
+        self._seed = seed
+        self.n_components_ = model.n_components
+        self.n_iter_ = len(net.history)
+        history = net.history.to_list()
+        self.loss_curve_ = [model.loss_in_data_units(e["train_loss"]) for e in history]
+        losses = self.loss_curve_
+        if history and "valid_loss" in history[-1]:
+            losses = [model.loss_in_data_units(e["valid_loss"]) for e in history]
+            self.validation_loss_curve_ = losses
+            losses = [model.loss_in_data_units(net.start_loss_), *losses]
+        self.best_loss_ = min(losses, default=None)
+        self._keep_codes(rows, seed)
+
+    def _fitted_model(self):
+        return self.net_.module_ if hasattr(self, "net_") else None
+
+    def _is_incremental(self):
+        return hasattr(self, "net_") and self.net_.max_epochs == 1
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_
+
+    def _validate(self, X, *, reset):
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        if reset:
+            self._make_likelihood().check(X)
+        return X
+
+    @torch.no_grad()
+    def _map_rows(self, X, function):
+        """Apply ``function(model, rows)`` chunk by chunk, in the kind and dtype of X."""
+        model = self.net_.module_
+        rows = as_tensor(X)
+        if rows.dtype == torch.float64:
+            model = copy.deepcopy(model).double()
+        device = model.shift.device
+        values = [function(model, chunk.to(device)) for chunk in rows.split(CHUNK)]
+        return like(torch.cat(values), X)
+
+    # The density of codes behind `sample`.
+
+    def _keep_codes(self, rows, seed):
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(rows), generator=generator)[:_N_KEPT_CODES]
+        kept = rows[order.to(rows.device)]
+        with torch.no_grad():
+            codes = [self._code_draws(x, generator) for x in kept.split(CHUNK)]
+        self._codes = torch.cat(codes).double().cpu().numpy()
+        self.__dict__.pop("_mixture", None)
+
+    def _code_draws(self, rows, generator):
+        return self.net_.module_.code(rows)
+
+    def _draw_from_mixture(self, n_samples, random_state):
+        if len(self._codes) == 1:  # a mixture needs two rows
+            return np.repeat(self._codes, n_samples, axis=0)
+        if not hasattr(self, "_mixture"):
+            n_clusters = min(_N_CLUSTERS, len(self._codes))
+            self._mixture = GaussianMixture(n_clusters, random_state=self._seed)
+            self._mixture.fit(self._codes)
+        # `sample` of a mixture has no generator of its own: lend it ours.
+        mixture = copy.copy(self._mixture).set_params(random_state=random_state)
+        return mixture.sample(n_samples)[0]
+
+
+def _widths(hidden_layer_sizes):
+    """Hidden layer sizes as a tuple of positive integers."""
+    if isinstance(hidden_layer_sizes, Integral):
+        hidden_layer_sizes = (hidden_layer_sizes,)
+    widths = tuple(hidden_layer_sizes)
+    for width in widths:
+        if not isinstance(width, Integral) or width < 1:
+            raise ValueError(
+                f"hidden_layer_sizes must hold integers >= 1; got {hidden_layer_sizes}."
+            )
+    return tuple(int(width) for width in widths)

@@ -1,0 +1,1 @@
+"""The models in pure torch: no scikit-learn, no skorch, no NumPy."""

@@ -1,0 +1,168 @@
+"""The model of every estimator: a linear spine and a learned remainder.
+
+.. math:: z = A (x - m) + f(x), \\qquad \\hat x = m + B z + g(z)
+
+`A`, `B` and `m` are the spine; an architecture supplies the bodies `f` and `g`. All
+methods work on tensors and return one value per row.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._linear import linear
+
+
+class Terms(NamedTuple):
+    """The two parts of the objective, in nats per row."""
+
+    reconstruction: Tensor  # (n,), minus the log-likelihood
+    divergence: Tensor  # (n,), or a scalar zero
+
+
+class Spine(nn.Module):
+    """The linear part of a model: ``z = A x + a`` and ``x^ = B z + b``."""
+
+    def __init__(self, n_features: int, n_components: int):
+        super().__init__()
+        self.encode_weight = nn.Parameter(torch.zeros(n_components, n_features))
+        self.encode_bias = nn.Parameter(torch.zeros(n_components))
+        self.decode_weight = nn.Parameter(torch.zeros(n_features, n_components))
+        self.decode_bias = nn.Parameter(torch.zeros(n_features))
+
+
+class LatentModel(nn.Module):
+    """Encoder, decoder and the distributions between them.
+
+    Parameters
+    ----------
+    n_features, n_components : int
+        Sizes d of a row and k of its code.
+    bodies : pair of nn.Module or None
+        `f`, from (n, d) to (n, k * latent.n_params), and `g`, from (n, k) to
+        (n, d * likelihood.n_params). None is a zero map.
+    latent : type
+        `Point` or `DiagonalNormal`.
+    likelihood, prior : nn.Module
+        From their registries.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_components: int,
+        bodies: tuple[nn.Module | None, nn.Module | None],
+        latent: type[Point] | type[DiagonalNormal],
+        likelihood: nn.Module,
+        prior: nn.Module,
+    ):
+        super().__init__()
+        self.n_features, self.n_components = n_features, n_components
+        self.latent, self.likelihood, self.prior = latent, likelihood, prior
+        self.spine = Spine(n_features, n_components)
+        self.encoder, self.decoder = bodies
+        if latent is DiagonalNormal:
+            self.log_std = nn.Parameter(torch.zeros(n_components))
+        else:
+            self.log_std = None
+        # In float64, so that rows far from zero lose nothing when they are centred.
+        self.register_buffer("shift", torch.zeros(n_features, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+        self.register_buffer("code_scale", torch.ones(n_components))
+
+    def set_scale(self, X: Tensor) -> None:
+        """Take the centre, and one scale for all features, from rows in float64."""
+        self.shift = X.mean(0)
+        if self.likelihood.is_scaled:
+            scale = (X - self.shift).square().mean().sqrt()
+            # Rows that differ by rounding alone have no scale.
+            smallest = torch.finfo(X.dtype).eps * X.abs().max()
+            self.scale = torch.where(scale > smallest, scale, torch.ones_like(scale))
+
+    def standardize(self, X: Tensor) -> Tensor:
+        """Rows as the network sees them: centred, divided by one scale for all."""
+        return (X - self.shift.to(X.dtype)) / self.scale.to(X.dtype)
+
+    def encode(self, x: Tensor) -> Point | DiagonalNormal:
+        spine = self.spine
+        skip = spine.encode_weight, spine.encode_bias
+        n_out = self.n_components * self.latent.n_params
+        return self.latent.from_params(_sum(self.encoder, x, skip, n_out), self.log_std)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Parameters of the likelihood, (n, d * n_params)."""
+        spine = self.spine
+        skip = spine.decode_weight, spine.decode_bias
+        n_out = self.n_features * self.likelihood.n_params
+        return _sum(self.decoder, z.to(spine.decode_weight.dtype), skip, n_out)
+
+    def log_likelihood(self, params: Tensor, x: Tensor) -> Tensor:
+        target = x if self.likelihood.is_scaled else x + self.shift.to(x.dtype)
+        return self.likelihood.log_prob(params, target)
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Terms:
+        """The objective's terms of standardized rows; `noise` (n, k) drives the draw."""
+        q = self.encode(x)
+        z = q.rsample(noise)
+        log_likelihood = self.log_likelihood(self.decode(z), x)
+        return Terms(-log_likelihood, q.divergence(self.prior, z))
+
+    def code(self, x: Tensor) -> Tensor:
+        """The mean code in the units that users see."""
+        return self.encode(x).mean * self.code_scale
+
+    def reconstruct(self, code: Tensor) -> Tensor:
+        """The decoder's mean in data units."""
+        mean = self.likelihood.mean(self.decode(code / self.code_scale))
+        return self.in_data_units(mean)
+
+    def in_data_units(self, x: Tensor) -> Tensor:
+        if not self.likelihood.is_scaled:
+            return x
+        return x * self.scale.to(x.dtype) + self.shift.to(x.dtype)
+
+    def loss_in_data_units(self, loss: float) -> float:
+        log_likelihood = torch.tensor(-loss, dtype=torch.float64)
+        return -float(
+            self.likelihood.in_data_units(
+                log_likelihood, self.scale.cpu(), self.n_features
+            )
+        )
+
+    def log_bound(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Importance-weighted lower bound of log p(x) in data units.
+
+        `noise` (s, k) holds s draws, the same for every row, so that a row's value does
+        not depend on the rows around it (Burda et al., 2016, eq. 8).
+        """
+        q = self.encode(x)
+        total = None
+        for draw in noise:
+            z = q.rsample(draw.expand_as(q.mean))
+            weight = self.log_likelihood(self.decode(z), x)
+            weight = weight + self.prior.log_prob(z) - q.log_prob(z)
+            total = weight if total is None else torch.logaddexp(total, weight)
+        n_draws = torch.tensor(len(noise), dtype=x.dtype, device=x.device)
+        return self.likelihood.in_data_units(
+            total - n_draws.log(), self.scale, self.n_features
+        )
+
+    def log_loss(self, x: Tensor) -> Tensor:
+        """Minus the loss of each row's reconstruction, in data units."""
+        log_likelihood = self.log_likelihood(self.decode(self.encode(x).mean), x)
+        return self.likelihood.in_data_units(
+            log_likelihood, self.scale, self.n_features
+        )
+
+
+def _sum(body, x: Tensor, skip: tuple[Tensor, Tensor], n_out: int) -> Tensor:
+    """``body(x)`` plus the linear map `skip` on the first of the `n_out` outputs."""
+    if getattr(body, "carries_skip", False):
+        return body(x, skip)
+    value = linear(x, *skip)
+    if n_out > value.shape[1]:
+        value = F.pad(value, (0, n_out - value.shape[1]))
+    return value if body is None else value + body(x)

@@ -1,0 +1,59 @@
+"""Normal noise around the reconstruction."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Gaussian(nn.Module):
+    """Independent normal noise with one learned variance.
+
+    .. math:: \\log p(x | \\mu) = -\\frac{\\lVert x - \\mu \\rVert^2}{2 \\sigma^2}
+              - \\frac{d}{2} \\log 2 \\pi \\sigma^2
+    """
+
+    n_params = 1
+    is_scaled = True  # the model centres and scales the data
+
+    # The log-variance is learned this many times faster than a weight: a step of a
+    # typical weight is a small part of its range, which a log-variance walks in nats.
+    speed = 10.0
+
+    def __init__(self, noise_variance: float = 1.0):
+        super().__init__()
+        self.slow_log_variance = nn.Parameter(torch.zeros(()))
+        self.set_noise_variance(noise_variance)
+
+    @property
+    def log_variance(self) -> Tensor:
+        return self.slow_log_variance * self.speed
+
+    @torch.no_grad()
+    def set_noise_variance(self, noise_variance: float) -> None:
+        self.slow_log_variance.fill_(math.log(noise_variance) / self.speed)
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        log_variance = self.log_variance
+        squares = (x - params).square().sum(-1, dtype=log_variance.dtype)
+        constant = math.log(2 * math.pi)
+        return -0.5 * (
+            squares * (-log_variance).exp() + x.shape[-1] * (log_variance + constant)
+        )
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params
+
+    def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(
+            params.shape, generator=generator, device=params.device, dtype=params.dtype
+        )
+        return params + (0.5 * self.log_variance).exp() * noise
+
+    def in_data_units(self, log_prob: Tensor, scale: Tensor, n_features: int) -> Tensor:
+        """Log-density of the data themselves, which were divided by `scale`."""
+        return log_prob - n_features * scale.log()
+
+    @staticmethod
+    def check(X) -> None:
+        """Every finite number is in the support."""

@@ -1,0 +1,31 @@
+"""The squared error: a normal likelihood whose scale is fixed."""
+
+import torch
+from torch import Tensor, nn
+
+
+class SquaredError(nn.Module):
+    """Sum of squared errors over the features: a Gaussian log-density of variance 1/2,
+    less its constant."""
+
+    n_params = 1
+    is_scaled = True
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        # Half-precision squares are summed in float32.
+        dtype = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
+        return -(x - params).square().sum(-1, dtype=dtype)
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params
+
+    def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
+        return params
+
+    def in_data_units(self, log_prob: Tensor, scale: Tensor, n_features: int) -> Tensor:
+        """The squared error of the data themselves, which were divided by `scale`."""
+        return log_prob * scale.square()
+
+    @staticmethod
+    def check(X) -> None:
+        """Every finite number is in the support."""

@@ -1,0 +1,175 @@
+"""The skorch net that every estimator has."""
+
+import math
+import warnings
+from contextlib import contextmanager
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from skorch import NeuralNet
+from torch import Tensor
+
+from skae.nn._objective import Objective
+from skae.training._batches import CHUNK, ResidentBatches
+from skae.training._flat import FlatParameters, flat_vectors
+
+# Multiply-adds of one step below which a second thread costs more than it saves.
+_WORTH_THREADS = 2**21
+
+
+class LatentNet(NeuralNet):
+    """Train a `LatentModel` on rows that lie on the device.
+
+    Parameters, beside those of `skorch.NeuralNet`
+    ----------
+    module : LatentModel
+        Already at its start.
+    alpha : float
+        Decoupled weight decay of the bodies.
+    clip : float or None
+        Largest norm of a gradient.
+    n_valid_draws : int
+        Draws of the posterior for the held-out loss; 0 for a point code.
+    precision : {"float32", "bfloat16"}
+    seed : int
+        Of the order of the rows and the draws.
+    """
+
+    def __init__(
+        self,
+        module,
+        criterion=Objective,
+        *,
+        alpha=0.0,
+        clip=None,
+        n_valid_draws=0,
+        precision="float32",
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(module, criterion, **kwargs)
+        self.alpha = alpha
+        self.clip = clip
+        self.n_valid_draws = n_valid_draws
+        self.precision = precision
+        self.seed = seed
+
+    @property
+    def _default_callbacks(self):
+        return []
+
+    def initialize_optimizer(self, triggered_directly=None):
+        self.optimizer_ = torch.optim.AdamW(
+            flat_vectors(self.module_, self.alpha), lr=self.lr, fused=True
+        )
+        return self
+
+    def on_train_begin(self, net, **kwargs):
+        vectors = [group["params"][0] for group in self.optimizer_.param_groups]
+        self.parameters_ = FlatParameters(self.module_, vectors, self.precision)
+        self.generator_ = torch.Generator(self.device)
+        self.generator_.manual_seed(self.seed + len(self.history))
+        self.is_training_ = False
+
+    def on_train_end(self, net, **kwargs):
+        self.module_.eval()
+
+    def notify(self, method_name, **cb_kwargs):
+        super().notify(method_name, **cb_kwargs)
+        if method_name == "on_train_end":
+            self._release()
+
+    def _release(self) -> None:
+        """Drop what only a running fit needs; a single pass may be followed by another."""
+        del self.parameters_, self.generator_
+        if self.max_epochs > 1:
+            self.optimizer_.state.clear()
+
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        try:
+            with _suitable_threads(self.module_, self.batch_size):
+                return super().fit_loop(X, y, epochs=epochs, **kwargs)
+        except KeyboardInterrupt:
+            if self.is_training_:
+                warnings.warn(
+                    "Training interrupted by user; the best weights so far are kept.",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+            raise
+
+    def get_dataset(self, X, y=None):
+        return X
+
+    def get_iterator(self, dataset, training=False):
+        if training:
+            if self.precision == "bfloat16":
+                dataset = dataset.to(torch.bfloat16)
+            return ResidentBatches(dataset, self.batch_size, self.generator_)
+        return ResidentBatches(dataset, CHUNK)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if iterator is None:
+            return
+        if not training:
+            self.history.record(prefix + "_loss", self.validation_loss(iterator.X))
+            return
+        self._set_training(True)
+        self.parameters_.computing.train()
+        self.is_training_ = True
+        total = torch.zeros((), device=self.device)
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            total += step["loss"]
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        # The only value that is read from the device in an epoch.
+        self.history.record(prefix + "_loss", float(total) / len(iterator))
+        self.is_training_ = False
+
+    def train_step(self, batch, **fit_params):
+        loss = self.get_loss(self.infer(batch), None)
+        self.parameters_.backward(loss)
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters_.vectors, self.clip)
+        self.optimizer_.step()
+        self.parameters_.refresh()
+        return {"loss": loss.detach()}
+
+    def infer(self, x: Tensor, **fit_params):
+        return self.parameters_.computing(x, self._noise(len(x), self.generator_))
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """The only mean over rows."""
+        return self.criterion_(y_pred).mean()
+
+    @torch.no_grad()
+    def validation_loss(self, X: Tensor) -> float:
+        """Mean objective of held-out rows in float32, with the same draws each time."""
+        self.module_.eval()
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        total = 0.0
+        for _ in range(max(1, self.n_valid_draws)):
+            for x in ResidentBatches(X, CHUNK):
+                terms = self.module_(x.float(), self._noise(len(x), generator))
+                total += self.criterion_(terms).sum(dtype=torch.float64)
+        loss = float(total) / (len(X) * max(1, self.n_valid_draws))
+        return loss if math.isfinite(loss) else math.inf
+
+    def _noise(self, n_rows: int, generator: torch.Generator) -> Tensor | None:
+        if not self.n_valid_draws:
+            return None
+        shape = n_rows, self.module_.n_components
+        return torch.randn(shape, generator=generator, device=generator.device)
+
+
+@contextmanager
+def _suitable_threads(module: torch.nn.Module, batch_size: int):
+    """One thread for a step so small that a second one only adds waiting."""
+    n_threads = torch.get_num_threads()
+    if batch_size * sum(p.numel() for p in module.parameters()) < _WORTH_THREADS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
