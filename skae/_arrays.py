@@ -18,11 +18,17 @@ def as_tensor(X, device: torch.device | str | None = None) -> torch.Tensor:
     return tensor if device is None else tensor.to(device)
 
 
+def float_dtypes(X) -> list:
+    """Dtypes that rows may keep, in the namespace of `X`."""
+    xp, _ = get_namespace(X)
+    return [xp.float64, xp.float32]
+
+
 def like(tensor: torch.Tensor, X):
     """`tensor` as an array of the kind, on the device and of the dtype of `X`."""
     if isinstance(X, torch.Tensor):
         return tensor.to(device=X.device, dtype=X.dtype)
-    array = tensor.cpu().numpy()
+    array = tensor.numpy(force=True)
     if isinstance(X, np.ndarray):
         return array.astype(X.dtype, copy=False)
     xp, _ = get_namespace(X)

@@ -1,13 +1,125 @@
 """The deterministic autoencoder."""
 
 from skae._base import BaseAutoencoder
-from skae._sklearn import StrOptions, check_is_fitted
+from skae._sklearn import StrOptions
 from skae.nn._latents import Point
 from skae.nn.likelihoods import LOSSES
 
 
 class AutoencoderTransformer(BaseAutoencoder):
-    """doc."""
+    r"""Autoencoder that starts at PCA.
+
+    The code of a row and its reconstruction are
+
+    .. math:: z = A (x - m) + f(x), \qquad \hat x = m + B z + g(z)
+
+    where the linear spine `A`, `B`, `m` starts at the principal components and the
+    networks `f`, `g` start at zero. Training keeps the epoch that is best on held-out
+    rows, the start included, so a reconstruction is not worse than that of
+    :class:`~sklearn.decomposition.PCA` with as many components. Like PCA's, it depends
+    on the scale of the features: scale them in a step before.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Size of the code. It may exceed the number of features; what the linear start
+        cannot use starts at zero.
+    hidden_layer_sizes : int or sequence of int, default=(256, 128)
+        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
+        linear model.
+    activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
+            "logistic"}, default="silu"
+        Of the hidden layers.
+    architecture : {"mlp"}, default="mlp"
+        Kind of network around the linear spine.
+    loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
+        Error of a reconstruction, summed over the features. The cross-entropy, in nats,
+        needs values in [0, 1] and starts at the principal axes of the Pearson residuals.
+    init : {"pca", "random"}, default="pca"
+        Where training starts: at PCA, or at random weights.
+    alpha : float, default=1e-4
+        Decoupled weight decay of the hidden and output layers (AdamW).
+    learning_rate_init : float, default=2e-3
+        Peak of the one-cycle schedule of the learning rate.
+    batch_size : int or "auto", default="auto"
+        Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
+    max_iter : int, default=100
+        Largest number of epochs. 0 leaves the model at its start: PCA.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out rows, keep the epoch that is best on them (the start
+        included) and end when they stop improving. "auto" does so from 10 rows on.
+    validation_fraction : float, default=0.1
+        Share of rows held out. The PCA of the start sees all rows.
+    n_iter_no_change : int, default=20
+        Epochs without a better one after which training goes back to the best epoch and
+        on at a quarter of the rate; it ends when that has not helped three times.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit instead of starting anew.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the products in training. "auto" is bfloat16 where the hardware computes in
+        it and the network is large enough to gain. Everything else, scores and
+        transforms included, is float32, or float64 when X is.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" is a GPU where there is one.
+    callbacks : list of skorch callbacks or None, default=None
+        As of `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
+        names "schedule" and "best_epoch" replace the built-in ones; None removes.
+    random_state : int, RandomState instance or None, default=None
+        Of weights, held-out rows, order of rows and draws. An int gives equal bits on
+        the same machine.
+    verbose : int, default=0
+        1 shows a progress bar over the epochs, 2 a table of them as well.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Mean training loss of a row in each epoch, in squared units of X,
+        or nats.
+    validation_loss_curve_ : list of float
+        The same of the held-out rows, where there are any.
+    best_loss_ : float or None
+        Lowest held-out loss, the start included; without held-out rows the lowest
+        training loss, None if nothing was trained.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
+    n_features_in_ : int
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has string names for all.
+
+    See Also
+    --------
+    VAETransformer : A probability for each row, and codes with a known density.
+    sklearn.decomposition.PCA : The linear start.
+
+    References
+    ----------
+    Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of data
+    with neural networks. Science, 313, 504-507.
+
+    Al-Digeil, M. et al. (2022). PCA-Boosted autoencoders for nonlinear dimensionality
+    reduction in low data regimes. arXiv:2205.11673.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import AutoencoderTransformer
+    >>> X = load_digits().data / 16
+    >>> autoencoder = AutoencoderTransformer(8, max_iter=10, random_state=0).fit(X)
+    >>> autoencoder.transform(X).shape
+    (1797, 8)
+    >>> pca = PCA(8).fit(X)
+    >>> def error(model):
+    ...     codes = model.transform(X)
+    ...     return ((model.inverse_transform(codes) - X) ** 2).sum(1).mean()
+    >>> bool(error(autoencoder) < 0.8 * error(pca))
+    True
+    """
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
@@ -27,12 +139,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         loss="squared_error",
         init="pca",
         alpha=1e-4,
-        learning_rate_init=1e-3,
+        learning_rate_init=2e-3,
         batch_size="auto",
         max_iter=100,
         early_stopping="auto",
         validation_fraction=0.1,
-        n_iter_no_change=10,
+        n_iter_no_change=20,
         warm_start=False,
         precision="auto",
         device="auto",
@@ -62,8 +174,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     def score_samples(self, X):
         """Return minus the loss of each row's reconstruction."""
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
+        X = self._validate_rows(X, "score_samples")
         return self._map_rows(X, lambda model, x: model.log_loss(model.standardize(x)))
 
     def _make_likelihood(self):

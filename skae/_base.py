@@ -7,6 +7,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn import config_context
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -15,7 +16,7 @@ from sklearn.base import (
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
 
-from skae._arrays import as_tensor, like
+from skae._arrays import as_tensor, float_dtypes, like
 from skae._axes import principal_axes
 from skae._sklearn import (
     Interval,
@@ -23,6 +24,7 @@ from skae._sklearn import (
     _fit_context,
     check_array,
     check_is_fitted,
+    check_same_namespace,
     validate_data,
 )
 from skae.nn._activations import ACTIVATIONS
@@ -35,6 +37,9 @@ from skae.training._hardware import resolve_device, resolve_precision
 
 # Steps of an epoch that the automatic batch size aims at, within [8, 256] rows.
 _STEPS_PER_EPOCH = 25
+
+# Epochs whose weights are averaged.
+_AVERAGED_EPOCHS = 1.0
 
 # Fewer rows are all trained on: a held-out row or two would judge nothing.
 _FEWEST_ROWS_TO_SPLIT = 10
@@ -52,13 +57,19 @@ class BaseAutoencoder(
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "architecture": [StrOptions(set(ARCHITECTURES))],
         "init": [StrOptions({"pca", "random"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -127,8 +138,7 @@ class BaseAutoencoder(
         X_new : ndarray of shape (n_samples, n_components)
             Codes; for a variational model the posterior means. Nothing is drawn.
         """
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
+        X = self._validate_rows(X, "transform")
         return self._map_rows(X, lambda model, x: model.code(model.standardize(x)))
 
     def inverse_transform(self, X):
@@ -145,11 +155,12 @@ class BaseAutoencoder(
             Reconstructed rows, in the units of the training data.
         """
         check_is_fitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        check_same_namespace(X, self, attribute="mean_", method="inverse_transform")
+        Z = check_array(X, dtype=float_dtypes(X), input_name="X")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
-                f"X has {Z.shape[1]} columns, but {type(self).__name__} decodes codes of "
-                f"{self.n_components_} components."
+                f"X has {Z.shape[1]} columns, but {type(self).__name__} decodes codes "
+                f"of {self.n_components_} components."
             )
         return self._map_rows(Z, lambda model, z: model.reconstruct(z))
 
@@ -187,7 +198,7 @@ class BaseAutoencoder(
             )
         random_state = check_random_state(random_state)
         draw = self._densities[density or next(iter(self._densities))]
-        codes = draw(self, n_samples, random_state)
+        codes = like(draw(self, n_samples, random_state), self.mean_)
         return self._map_rows(codes, lambda model, z: model.reconstruct(z))
 
     @abstractmethod
@@ -251,6 +262,7 @@ class BaseAutoencoder(
             if net.max_epochs:
                 net.partial_fit(rows)
         self._store(net, rows, seed)
+        self.mean_ = like(net.module_.shift, X)
         return self
 
     def _make_model(self, rows, seed):
@@ -288,6 +300,7 @@ class BaseAutoencoder(
             precision=resolve_precision(
                 self.precision, rows.device, batch_size * n_weights
             ),
+            n_averaged=_AVERAGED_EPOCHS * len(rows) / batch_size,
             seed=seed,
             lr=self.learning_rate_init,
             max_epochs=1 if incremental else self.max_iter,
@@ -295,7 +308,7 @@ class BaseAutoencoder(
             train_split=HeldOut(self.validation_fraction, seed) if holds_out else None,
             callbacks=training_callbacks(
                 schedule=not incremental,
-                patience=self._patience(),
+                patience=self.n_iter_no_change,
                 verbose=self.verbose,
                 users=self.callbacks,
             ),
@@ -314,9 +327,6 @@ class BaseAutoencoder(
         if self.early_stopping == "auto":
             return n_rows >= _FEWEST_ROWS_TO_SPLIT
         return self.early_stopping and n_rows > 1
-
-    def _patience(self):
-        return self.n_iter_no_change if self.early_stopping is True else None
 
     # The fitted state.
 
@@ -348,10 +358,15 @@ class BaseAutoencoder(
         return self.n_components_
 
     def _validate(self, X, *, reset):
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        X = validate_data(self, X, dtype=float_dtypes(X), reset=reset)
         if reset:
             self._make_likelihood().check(X)
         return X
+
+    def _validate_rows(self, X, method):
+        check_is_fitted(self)
+        check_same_namespace(X, self, attribute="mean_", method=method)
+        return self._validate(X, reset=False)
 
     @torch.no_grad()
     def _map_rows(self, X, function):
@@ -372,7 +387,7 @@ class BaseAutoencoder(
         kept = rows[order.to(rows.device)]
         with torch.no_grad():
             codes = [self._code_draws(x, generator) for x in kept.split(CHUNK)]
-        self._codes = torch.cat(codes).double().cpu().numpy()
+        self._codes = torch.cat(codes).double().cpu()
         self.__dict__.pop("_mixture", None)
 
     def _code_draws(self, rows, generator):
@@ -380,14 +395,21 @@ class BaseAutoencoder(
 
     def _draw_from_mixture(self, n_samples, random_state):
         if len(self._codes) == 1:  # a mixture needs two rows
-            return np.repeat(self._codes, n_samples, axis=0)
+            return self._codes.expand(n_samples, -1)
         if not hasattr(self, "_mixture"):
             n_clusters = min(_N_CLUSTERS, len(self._codes))
             self._mixture = GaussianMixture(n_clusters, random_state=self._seed)
-            self._mixture.fit(self._codes)
+            with config_context(array_api_dispatch=False):
+                self._mixture.fit(self._codes.numpy())
         # `sample` of a mixture has no generator of its own: lend it ours.
         mixture = copy.copy(self._mixture).set_params(random_state=random_state)
-        return mixture.sample(n_samples)[0]
+        return torch.from_numpy(mixture.sample(n_samples)[0])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
 
 def _widths(hidden_layer_sizes):

@@ -2,6 +2,15 @@
 
 from sklearn.base import _fit_context
 from sklearn.utils._array_api import get_namespace
+
+try:
+    from sklearn.utils._array_api import check_same_namespace
+except ImportError:  # scikit-learn < 1.8 does not compare the namespaces
+
+    def check_same_namespace(X, estimator, *, attribute, method):
+        pass
+
+
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
@@ -11,6 +20,7 @@ __all__ = [
     "_fit_context",
     "check_array",
     "check_is_fitted",
+    "check_same_namespace",
     "get_namespace",
     "validate_data",
 ]

@@ -2,10 +2,11 @@
 
 from numbers import Real
 
+import numpy as np
 import torch
 
 from skae._base import BaseAutoencoder
-from skae._sklearn import Interval, StrOptions, check_is_fitted
+from skae._sklearn import Interval, StrOptions
 from skae.nn._latents import DiagonalNormal
 from skae.nn.likelihoods import LIKELIHOODS
 from skae.nn.priors import PRIORS
@@ -15,7 +16,125 @@ _N_SCORE_DRAWS = 64
 
 
 class VAETransformer(BaseAutoencoder):
-    """doc."""
+    r"""Variational autoencoder that starts at probabilistic PCA.
+
+    Latents `z` are drawn from a prior and rows from a likelihood around the decoder's
+    value; the encoder returns a normal posterior with diagonal covariance. Training
+    maximises the evidence lower bound (ELBO) [1]_ of a row, in nats,
+
+    .. math:: E_{q(z|x)} \log p(x | z) - \beta \, KL(q(z|x) \| p(z)).
+
+    A linear spine around both networks starts at probabilistic PCA [2]_, where the bound
+    is exact, and the epoch that is best on held-out rows is kept, the start included.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Size of the code. It may exceed the number of features; what the linear start
+        cannot use starts at zero.
+    hidden_layer_sizes : int or sequence of int, default=(256, 128)
+        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
+        linear model.
+    activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
+            "logistic"}, default="silu"
+        Of the hidden layers.
+    architecture : {"mlp"}, default="mlp"
+        Kind of network around the linear spine.
+    likelihood : {"gaussian", "bernoulli"}, default="gaussian"
+        Distribution of a row given its code: normal with one learned variance, or
+        independent binary features, for values in [0, 1].
+    prior : {"normal"}, default="normal"
+        Distribution of the latents: standard normal.
+    beta : float, default=1.0
+        Weight of the divergence [3]_. 1 is the ELBO, whatever the number of features.
+    init : {"pca", "random"}, default="pca"
+        Where training starts: at probabilistic PCA, or at random weights.
+    alpha : float, default=1e-4
+        Decoupled weight decay of the hidden and output layers (AdamW).
+    learning_rate_init : float, default=2e-3
+        Peak of the one-cycle schedule of the learning rate.
+    batch_size : int or "auto", default="auto"
+        Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
+    max_iter : int, default=100
+        Largest number of epochs. 0 leaves the model at its start: probabilistic
+        PCA.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out rows, keep the epoch that is best on them (the start
+        included) and end when they stop improving. "auto" does so from 10 rows on.
+    validation_fraction : float, default=0.1
+        Share of rows held out. The PCA of the start sees all rows.
+    n_iter_no_change : int, default=20
+        Epochs without a better one after which training goes back to the best epoch and
+        on at a quarter of the rate; it ends when that has not helped three times.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit instead of starting anew.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the products in training. "auto" is bfloat16 where the hardware computes in
+        it and the network is large enough to gain. Everything else, scores and
+        transforms included, is float32, or float64 when X is.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" is a GPU where there is one.
+    callbacks : list of skorch callbacks or None, default=None
+        As of `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
+        names "schedule" and "best_epoch" replace the built-in ones; None removes.
+    random_state : int, RandomState instance or None, default=None
+        Of weights, held-out rows, order of rows and draws. An int gives equal bits on
+        the same machine.
+    verbose : int, default=0
+        1 shows a progress bar over the epochs, 2 a table of them as well.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+    n_iter_ : int
+        Number of epochs run.
+    loss_curve_ : list of float
+        Mean training loss of a row in each epoch, minus the ELBO in
+        nats where `beta` is 1.
+    validation_loss_curve_ : list of float
+        The same of the held-out rows, where there are any.
+    best_loss_ : float or None
+        Lowest held-out loss, the start included; without held-out rows the lowest
+        training loss, None if nothing was trained.
+    noise_variance_ : float
+        Learned variance of a feature around its reconstruction, in squared units of X;
+        only with ``likelihood="gaussian"``.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
+    n_features_in_ : int
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has string names for all.
+
+    See Also
+    --------
+    AutoencoderTransformer : Codes without a distribution, lower reconstruction error.
+    sklearn.decomposition.PCA : Its `score_samples` is comparable with this one's.
+
+    References
+    ----------
+    .. [1] Kingma, D. P. and Welling, M. (2014). Auto-encoding variational Bayes. ICLR.
+    .. [2] Tipping, M. E. and Bishop, C. M. (1999). Probabilistic principal component
+       analysis. Journal of the Royal Statistical Society B, 61(3), 611-622.
+    .. [3] Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a
+       constrained variational framework. ICLR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import VAETransformer
+    >>> X = load_digits().data / 16
+    >>> vae = VAETransformer(8, max_iter=10, random_state=0).fit(X)
+    >>> bool(vae.score(X) > PCA(8).fit(X).score(X))
+    True
+    >>> vae.sample(3, random_state=0).shape
+    (3, 64)
+    >>> mean, std = vae.posterior(X)
+    >>> std.shape
+    (1797, 8)
+    """
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
@@ -40,12 +159,12 @@ class VAETransformer(BaseAutoencoder):
         beta=1.0,
         init="pca",
         alpha=1e-4,
-        learning_rate_init=1e-3,
+        learning_rate_init=2e-3,
         batch_size="auto",
         max_iter=100,
         early_stopping="auto",
         validation_fraction=0.1,
-        n_iter_no_change=10,
+        n_iter_no_change=20,
         warm_start=False,
         precision="auto",
         device="auto",
@@ -77,8 +196,7 @@ class VAETransformer(BaseAutoencoder):
 
     def score_samples(self, X):
         """Return a lower bound of the log-likelihood of each row, in nats."""
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
+        X = self._validate_rows(X, "score_samples")
         noise = self._score_noise()
 
         def bound(model, x):
@@ -89,8 +207,7 @@ class VAETransformer(BaseAutoencoder):
 
     def posterior(self, X):
         """Mean and standard deviation of the code of each row."""
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
+        X = self._validate_rows(X, "posterior")
 
         def moments(model, x):
             q = model.encode(model.standardize(x))
@@ -110,10 +227,12 @@ class VAETransformer(BaseAutoencoder):
         )
         return torch.cat([half, -half])
 
-    @property
-    def noise_variance_(self):
-        model = self.net_.module_
-        return float(model.likelihood.log_variance.exp() * model.scale**2)
+    def _store(self, net, rows, seed):
+        super()._store(net, rows, seed)
+        variance = getattr(net.module_.likelihood, "variance", None)
+        if variance is not None:
+            scale = float(net.module_.scale)
+            self.noise_variance_ = float(variance.detach()) * scale**2
 
     def _make_likelihood(self):
         return LIKELIHOODS[self.likelihood]()
@@ -130,10 +249,10 @@ class VAETransformer(BaseAutoencoder):
         return q.rsample(noise)
 
     def _draw_from_prior(self, n_samples, random_state):
-        seed = random_state.randint(2**31 - 1)
-        generator = torch.Generator().manual_seed(seed)
-        prior = self.net_.module_.prior.cpu()
-        return prior.sample(n_samples, generator).double().numpy()
+        model = self.net_.module_
+        generator = torch.Generator(model.shift.device)
+        generator.manual_seed(random_state.randint(np.iinfo(np.int32).max))
+        return model.prior.sample(n_samples, generator).double()
 
     _densities = {
         "prior": _draw_from_prior,

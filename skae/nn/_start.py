@@ -30,7 +30,9 @@ class PrincipalAxes:
     noise_variance: float  # mean variance of the discarded axes
 
 
-def working_data(likelihood: nn.Module, X: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+def working_data(
+    likelihood: nn.Module, X: Tensor, mean: Tensor
+) -> tuple[Tensor, Tensor]:
     """Data whose principal axes start the spine, and the factor (d,) that made them.
 
     A Bernoulli likelihood is locally normal with variance p (1 - p), so its axes are

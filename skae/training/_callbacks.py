@@ -21,7 +21,6 @@ class OneCycle(Callback):
 
     def on_train_begin(self, net, **kwargs):
         self.step_ = 0
-        self.factor_ = 1.0
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
         n_batches = math.ceil(len(dataset_train) / net.batch_size)
@@ -30,9 +29,7 @@ class OneCycle(Callback):
     def on_batch_begin(self, net, training=False, **kwargs):
         if not training:
             return
-        rate = net.lr * self.factor_ * self._share(self.step_ / self.n_steps_)
-        for group in net.optimizer_.param_groups:
-            group["lr"] = rate
+        net.set_rate(self._share(self.step_ / self.n_steps_))
         self.step_ += 1
 
     def _share(self, progress: float) -> float:
@@ -46,67 +43,59 @@ class OneCycle(Callback):
 class BestEpoch(Callback):
     """Keep the weights of the epoch with the lowest held-out loss, the start included.
 
-    Without held-out rows the last epoch is kept. After `patience` epochs without a better
-    one, training stops.
+    After `patience` epochs without a better one, and whenever the loss is not finite,
+    training goes back to the best weights and on from there at `cut` times the rate,
+    at most `n_returns` times. Without held-out rows the last finite epoch is the best.
     """
 
-    def __init__(self, patience: int | None = None):
-        self.patience = patience
+    def __init__(self, patience: int, cut: float = 0.25, n_returns: int = 3):
+        self.patience, self.cut, self.n_returns = patience, cut, n_returns
 
     def on_train_begin(self, net, **kwargs):
         self.best_loss_ = math.inf
-        self.best_epoch_ = 0
         self.state_ = net.parameters_.state()
+        self.n_stale_ = self.n_returns_ = 0
 
     def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
         if dataset_valid is not None and not math.isfinite(self.best_loss_):
-            self.best_loss_ = net.validation_loss(dataset_valid)
-            net.start_loss_ = self.best_loss_
+            self.best_loss_ = net.start_loss_ = net.validation_loss(dataset_valid)
 
     def on_epoch_end(self, net, dataset_valid=None, **kwargs):
         last = net.history[-1]
-        if not math.isfinite(last["train_loss"]):
-            return
+        is_finite = math.isfinite(last["train_loss"])
         loss = last["valid_loss"] if dataset_valid is not None else -math.inf
-        if loss < self.best_loss_ or dataset_valid is None:
-            self.best_loss_, self.best_epoch_ = loss, last["epoch"]
+        is_best = is_finite and (loss < self.best_loss_ or dataset_valid is None)
+        net.history.record("best", is_best)
+        if is_best:
+            self.best_loss_, self.n_stale_ = loss, 0
             self.state_ = net.parameters_.state()
-        net.history.record("valid_loss_best", self.best_epoch_ == last["epoch"])
-        if self.patience and last["epoch"] - self.best_epoch_ >= self.patience:
-            raise KeyboardInterrupt  # skorch's way to end a fit
+            return
+        self.n_stale_ += 1
+        if not is_finite or self.n_stale_ >= self.patience:
+            self._go_back(net, is_finite)
+
+    def _go_back(self, net, is_finite):
+        net.parameters_.load(self.state_)
+        self.n_stale_ = 0
+        self.n_returns_ += 1
+        net.rate_factor_ *= self.cut
+        net.set_rate(1.0)
+        if not is_finite:
+            net.optimizer_.state.clear()
+        if self.n_returns_ <= self.n_returns:
+            return
+        if not is_finite:
+            warnings.warn(
+                "The loss was not finite, at lower and lower rates; the best weights "
+                "before that are kept. Scale the features, or lower learning_rate_init.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        raise KeyboardInterrupt  # skorch's way to end a fit
 
     def on_train_end(self, net, **kwargs):
         net.parameters_.load(self.state_)
         del self.state_
-
-
-class Recovery(Callback):
-    """Return to the best weights, at a tenth of the rate, when the loss is not finite."""
-
-    def __init__(self, n_attempts: int = 3):
-        self.n_attempts = n_attempts
-
-    def on_train_begin(self, net, **kwargs):
-        self.attempts_ = 0
-
-    def on_epoch_end(self, net, **kwargs):
-        if math.isfinite(net.history[-1]["train_loss"]):
-            return
-        callbacks = dict(net.callbacks_)
-        net.parameters_.load(callbacks["best_epoch"].state_)
-        net.optimizer_.state.clear()
-        self.attempts_ += 1
-        if "schedule" in callbacks:
-            callbacks["schedule"].factor_ /= 10
-        if self.attempts_ > self.n_attempts:
-            warnings.warn(
-                f"The loss stopped being finite {self.attempts_} times; the fit keeps "
-                "the best weights before that. Scale the features, or lower "
-                "learning_rate_init.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-            raise KeyboardInterrupt
 
 
 class Progress(Callback):
@@ -129,7 +118,7 @@ class Progress(Callback):
 def training_callbacks(*, schedule, patience, verbose, users):
     """The callbacks of a fit; a user's of the same name replaces one of them."""
     callbacks = {"schedule": OneCycle()} if schedule else {}
-    callbacks |= {"best_epoch": BestEpoch(patience), "recovery": Recovery()}
+    callbacks["best_epoch"] = BestEpoch(patience)
     if verbose:
         callbacks["progress"] = Progress()
     if verbose > 1:

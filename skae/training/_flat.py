@@ -13,71 +13,85 @@ _HALVED = ("spine", "encoder", "decoder")
 
 
 class FlatParameters:
-    """Bind a module, and perhaps its half-precision twin, to flat vectors.
+    """Bind a module to averages of flat vectors, and a twin that computes to the vectors.
 
     Parameters
     ----------
     module : nn.Module
-        Its parameters become views of the vectors.
+        Its parameters become views of the averages: it is the model that is judged and
+        kept. An average over steps has the accuracy that the weights themselves would
+        only reach at a low rate (Polyak and Juditsky, 1992).
     vectors : list of nn.Parameter
-        From `flat_vectors(module)`, float32, one for each group.
+        From `flat_vectors(module)`, float32, one for each group; the optimiser's.
     precision : {"float32", "bfloat16"}
-        With "bfloat16" the forward and backward passes run on a twin whose spine and
-        bodies are bfloat16; distributions and their own parameters stay in float32.
+        Of the twin's spine and bodies; distributions and their own parameters are always
+        float32.
+    n_averaged : float
+        Steps that an average looks back, exponentially.
 
     Attributes
     ----------
     computing : nn.Module
-        The module to run in training: `module` itself or its twin.
+        The twin, for the forward and backward passes of training.
     """
 
-    def __init__(self, module: nn.Module, vectors: list[nn.Parameter], precision: str):
+    def __init__(
+        self,
+        module: nn.Module,
+        vectors: list[nn.Parameter],
+        precision: str,
+        n_averaged: float,
+    ):
         self.vectors = vectors
-        self.halves = [None] * len(vectors)
-        self.computing = module
-        groups = _groups(module)
-        for (params, _), vector in zip(groups, vectors):
-            _bind([p for _, p in params], vector.data)
+        self.weight = 1 / max(n_averaged, 1)
+        self.computing = copy.deepcopy(module)
+        self.averages, self.halves = [], []
+        twins = dict(self.computing.named_parameters())
+        for (params, _), vector in zip(_groups(module), vectors):
+            self.averages.append(torch.cat([p.detach().reshape(-1) for _, p in params]))
+            _bind([p for _, p in params], self.averages[-1])
+            half = None
+            if precision == "bfloat16" and params[0][0].startswith(_HALVED):
+                half = vector.detach().to(torch.bfloat16)
+            self.halves.append(half)
+            mine = [twins[name] for name, _ in params]
+            _bind(mine, vector.data if half is None else half)
             vector.grad = torch.zeros_like(vector)
-        if precision == "bfloat16":
-            self.computing = copy.deepcopy(module)
-            twins = dict(self.computing.named_parameters())
-            for i, ((params, _), vector) in enumerate(zip(groups, vectors)):
-                mine = [twins[name] for name, _ in params]
-                if params[0][0].startswith(_HALVED):
-                    self.halves[i] = vector.detach().to(torch.bfloat16)
-                    _bind(mine, self.halves[i])
-                else:
-                    _bind(mine, vector.data)
-        self.params = [[p for _, p in params] for params, _ in _groups(self.computing)]
-        self._flat_list = [p for params in self.params for p in params]
+        self._groups = [[p for _, p in g] for g, _ in _groups(self.computing)]
+        self._params = [p for params in self._groups for p in params]
 
     def backward(self, loss: Tensor) -> None:
         """Write the gradient of `loss` into the vectors' ``grad``."""
         gradients = torch.autograd.grad(
-            loss, self._flat_list, allow_unused=True, materialize_grads=True
+            loss, self._params, allow_unused=True, materialize_grads=True
         )
         start = 0
-        for params, vector in zip(self.params, self.vectors):
+        for params, vector in zip(self._groups, self.vectors):
             pieces = [g.reshape(-1) for g in gradients[start : start + len(params)]]
             torch.cat(pieces, out=vector.grad)
             start += len(params)
 
     @torch.no_grad()
-    def refresh(self) -> None:
-        """Bring the twin up to date after the vectors have changed."""
-        for half, vector in zip(self.halves, self.vectors):
+    def update(self) -> None:
+        """Bring averages and twin up to date after a step of the optimiser."""
+        for average, half, vector in zip(self.averages, self.halves, self.vectors):
+            average.lerp_(vector, self.weight)
             if half is not None:
                 half.copy_(vector)
 
     def state(self) -> list[Tensor]:
-        return [vector.detach().clone() for vector in self.vectors]
+        return [average.clone() for average in self.averages]
 
     @torch.no_grad()
     def load(self, state: list[Tensor]) -> None:
-        for vector, value in zip(self.vectors, state):
+        """Set averages, vectors and twin to `state`."""
+        for average, half, vector, value in zip(
+            self.averages, self.halves, self.vectors, state
+        ):
+            average.copy_(value)
             vector.copy_(value)
-        self.refresh()
+            if half is not None:
+                half.copy_(value)
 
 
 def flat_vectors(module: nn.Module, alpha: float) -> list[dict]:

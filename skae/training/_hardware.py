@@ -33,13 +33,13 @@ def resolve_device(device: str) -> torch.device:
         resolved = torch.device("cuda:0")
     if resolved is None or str(resolved) not in devices:
         known = ", ".join(["auto", *devices])
-        raise ValueError(f"device={device!r} is not available here; there are: {known}.")
+        raise ValueError(
+            f"device={device!r} is not available here; there are: {known}."
+        )
     return resolved
 
 
-def resolve_precision(
-    precision: str, device: torch.device, multiply_adds: int
-) -> str:
+def resolve_precision(precision: str, device: torch.device, multiply_adds: int) -> str:
     """Half precision where the hardware computes in it and a step is large enough."""
     if precision != "auto":
         return precision

@@ -14,7 +14,7 @@ from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._flat import FlatParameters, flat_vectors
 
 # Multiply-adds of one step below which a second thread costs more than it saves.
-_WORTH_THREADS = 2**21
+_WORTH_THREADS = 2**23
 
 
 class LatentNet(NeuralNet):
@@ -43,6 +43,7 @@ class LatentNet(NeuralNet):
         alpha=0.0,
         clip=None,
         n_valid_draws=0,
+        n_averaged=1,
         precision="float32",
         seed=0,
         **kwargs,
@@ -51,6 +52,7 @@ class LatentNet(NeuralNet):
         self.alpha = alpha
         self.clip = clip
         self.n_valid_draws = n_valid_draws
+        self.n_averaged = n_averaged
         self.precision = precision
         self.seed = seed
 
@@ -66,10 +68,19 @@ class LatentNet(NeuralNet):
 
     def on_train_begin(self, net, **kwargs):
         vectors = [group["params"][0] for group in self.optimizer_.param_groups]
-        self.parameters_ = FlatParameters(self.module_, vectors, self.precision)
+        self.parameters_ = FlatParameters(
+            self.module_, vectors, self.precision, self.n_averaged
+        )
         self.generator_ = torch.Generator(self.device)
         self.generator_.manual_seed(self.seed + len(self.history))
         self.is_training_ = False
+        self.rate_factor_ = 1.0
+
+    def set_rate(self, share: float) -> None:
+        """Set the learning rate to a share of its peak."""
+        rate = self.lr * self.rate_factor_ * share
+        for group in self.optimizer_.param_groups:
+            group["lr"] = rate
 
     def on_train_end(self, net, **kwargs):
         self.module_.eval()
@@ -133,7 +144,7 @@ class LatentNet(NeuralNet):
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters_.vectors, self.clip)
         self.optimizer_.step()
-        self.parameters_.refresh()
+        self.parameters_.update()
         return {"loss": loss.detach()}
 
     def infer(self, x: Tensor, **fit_params):

@@ -32,7 +32,9 @@ class MLP(nn.Module):
             return self._skip_beside_first_layer(x, *skip)
         return self._skip_beside_last_layer(x, *skip)
 
-    def _skip_beside_first_layer(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def _skip_beside_first_layer(
+        self, x: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
         first = self.layers[0]
         both = linear(
             x, torch.cat([first.weight, weight]), torch.cat([first.bias, bias])
@@ -41,7 +43,9 @@ class MLP(nn.Module):
         value = self._output(self._hidden_from(both[:, :n_hidden]))
         return value + _padded(both[:, n_hidden:], value)
 
-    def _skip_beside_last_layer(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def _skip_beside_last_layer(
+        self, x: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
         last = self.layers[-1]
         if weight.shape[0] < last.weight.shape[0]:
             value = self._output(self._hidden(x))
@@ -58,7 +62,7 @@ class MLP(nn.Module):
     def _hidden_from(self, x: Tensor) -> Tensor:
         activation = ACTIVATIONS[self.activation]
         x = activation(x)
-        for layer in self.layers[1:-1]:
+        for layer in [*self.layers][1:-1]:
             x = activation(linear(x, layer.weight, layer.bias))
         return x
 

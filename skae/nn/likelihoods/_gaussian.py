@@ -29,6 +29,10 @@ class Gaussian(nn.Module):
     def log_variance(self) -> Tensor:
         return self.slow_log_variance * self.speed
 
+    @property
+    def variance(self) -> Tensor:
+        return self.log_variance.exp()
+
     @torch.no_grad()
     def set_noise_variance(self, noise_variance: float) -> None:
         self.slow_log_variance.fill_(math.log(noise_variance) / self.speed)
@@ -48,7 +52,7 @@ class Gaussian(nn.Module):
         noise = torch.randn(
             params.shape, generator=generator, device=params.device, dtype=params.dtype
         )
-        return params + (0.5 * self.log_variance).exp() * noise
+        return params + self.variance.sqrt() * noise
 
     def in_data_units(self, log_prob: Tensor, scale: Tensor, n_features: int) -> Tensor:
         """Log-density of the data themselves, which were divided by `scale`."""

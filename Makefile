@@ -1,0 +1,31 @@
+# make demo | test | lint     in a virtual environment that is made when missing
+# make test PYTHON=python3.12 made with another Python
+# make test VENV=             in PYTHON as it is: nothing is made, nothing installed
+
+PYTHON ?= python3
+VENV ?= .venv
+
+ifeq ($(VENV),)
+run := PYTHONPATH=. $(PYTHON)
+else
+run := $(VENV)/bin/python
+installed := $(VENV)/installed
+endif
+
+.PHONY: demo test lint
+
+demo: $(installed)
+	$(run) docs/gallery/plot_digits.py
+
+test: $(installed)
+	$(run) -m pytest
+
+lint: $(installed)
+	$(run) -m ruff check .
+	$(run) -m ruff format --check .
+	$(run) -m codespell_lib
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[plot,test]'
+	touch $@

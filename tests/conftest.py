@@ -1,0 +1,68 @@
+"""Data that several rooms test on."""
+
+import os
+from pathlib import Path
+
+# scikit-learn's array-API checks are skipped without it, and SciPy reads it when it is
+# first imported.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import numpy as np
+import pytest
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+)
+
+LOADERS = {
+    "breast_cancer": load_breast_cancer,
+    "diabetes": load_diabetes,
+    "digits": load_digits,
+    "iris": load_iris,
+    "wine": load_wine,
+}
+
+
+@pytest.fixture(params=sorted(LOADERS))
+def table(request):
+    """Each real table that comes with scikit-learn, centred, in its own units."""
+    X, _ = LOADERS[request.param](return_X_y=True)
+    return X - X.mean(0)
+
+
+@pytest.fixture(scope="session")
+def real_tables():
+    """Further real tables, from the folder that SKAE_DATA names: name -> X, centred.
+
+    Up to 500 rows and 200 features, for which `PCA` takes an exact solver.
+    """
+    folder = os.environ.get("SKAE_DATA")
+    paths = sorted(Path(folder).glob("adbench/*.npz")) if folder else []
+    if not paths:
+        pytest.skip("SKAE_DATA names no folder with adbench/*.npz: no further tables")
+    tables = {p.stem: np.load(p)["X"].astype(np.float64)[:500] for p in paths}
+    return {n: X - X.mean(0) for n, X in tables.items() if X.shape[1] <= 200}
+
+
+@pytest.fixture(scope="session")
+def iris():
+    return load_iris(return_X_y=True)[0]
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """300 rows of digits, values in [0, 1]."""
+    return load_digits(return_X_y=True)[0][:300] / 16
+
+
+@pytest.fixture(scope="session")
+def curved():
+    """400 noisy rows on a curved two-dimensional surface in eight dimensions."""
+    rng = np.random.default_rng(0)
+    z = rng.uniform(-2, 2, (400, 2))
+    waves = np.sin(z @ rng.normal(size=(2, 4)) * 0.7)
+    X = np.hstack([z @ rng.normal(size=(2, 4)), 2 * waves])
+    return X + 0.05 * rng.normal(size=X.shape)

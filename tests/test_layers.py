@@ -1,0 +1,117 @@
+"""Who may import whom: estimators -> training -> nn -> torch."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import skae
+
+ROOT = Path(skae.__file__).parent
+MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+
+# What a plain install has; anything else is imported where it is needed.
+ALWAYS_THERE = {"numpy", "scipy", "sklearn", "skorch", "skae", "torch", "tqdm"}
+
+# room: top-level packages, and rooms of skae, that it may not enter
+CLOSED = {
+    "nn": ({"numpy", "scipy", "sklearn", "skorch", "tqdm"}, {"training", "top"}),
+    "training": (set(), {"top"}),
+    "top": ({"skorch"}, set()),
+}
+
+
+def room_of(parts):
+    """ "nn", "training", or "top" for the modules of the estimators."""
+    return parts[0] if parts and parts[0] in ("nn", "training") else "top"
+
+
+def imports(tree):
+    """Pairs of imported names, dotted, and whether they stand in a function."""
+    inside = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside.update(ast.walk(node))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from ((name, node in inside) for name in names)
+
+
+def faults(path, source):
+    """What the imports of a module, given by its path within skae, do wrong."""
+    room = room_of(path.parts[:-1])
+    packages, rooms = CLOSED[room]
+    for name, is_inside in imports(ast.parse(source)):
+        package, *rest = name.split(".")
+        if name.startswith("."):
+            yield f"{name} is relative"
+        if package in packages:
+            yield f"{room} imports {package}"
+        if package == "skae" and room_of(rest) in rooms:
+            yield f"{room} imports {name}"
+        if package == "sklearn" and any(part.startswith("_") for part in rest):
+            if path != Path("_sklearn.py"):
+                yield f"{name} is private"
+        is_known = package in ALWAYS_THERE or package in sys.stdlib_module_names
+        if not is_inside and package and not is_known:
+            yield f"{package} is imported before it is needed"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_no_arrow_turns_back(path):
+    assert list(faults(path, (ROOT / path).read_text())) == []
+
+
+TURNED = [
+    ("nn/_model.py", "import numpy as np"),
+    ("nn/_model.py", "def f():\n    from sklearn.utils import check_array"),
+    ("nn/priors/_normal.py", "from skorch import NeuralNet"),
+    ("nn/_model.py", "from skae.training import LatentNet"),
+    ("nn/_model.py", "from skae._arrays import as_tensor"),
+    ("nn/_model.py", "from skae import VAETransformer"),
+    ("training/_net.py", "from skae._base import BaseAutoencoder"),
+    ("_base.py", "import skorch"),
+    ("_base.py", "def f():\n    from skorch.callbacks import Callback"),
+    ("_base.py", "from sklearn.base import _fit_context"),
+    ("training/_net.py", "from sklearn.utils._array_api import get_namespace"),
+    ("_base.py", "import matplotlib.pyplot as plt"),
+    ("_base.py", "from dask import array"),
+    ("_base.py", "from ._arrays import as_tensor"),
+]
+
+
+@pytest.mark.parametrize("path, source", TURNED)
+def test_a_turned_arrow_is_seen(path, source):
+    assert len(list(faults(Path(path), source))) >= 1
+
+
+STRAIGHT = [
+    ("nn/_model.py", "import math\nfrom torch import nn\nfrom skae.nn import _linear"),
+    ("training/_net.py", "from skorch import NeuralNet\nfrom skae.nn import _model"),
+    ("_base.py", "import numpy\nfrom skae.training import LatentNet"),
+    ("_sklearn.py", "from sklearn.base import _fit_context"),
+    ("_base.py", "def plot():\n    import matplotlib.pyplot as plt"),
+]
+
+
+@pytest.mark.parametrize("path, source", STRAIGHT)
+def test_a_straight_arrow_is_not_blamed(path, source):
+    assert list(faults(Path(path), source)) == []
+
+
+def test_all_rooms_are_there():
+    assert {room_of(path.parts[:-1]) for path in MODULES} == set(CLOSED)
+
+
+def test_the_public_names_are_these():
+    assert sorted(skae.__all__) == ["AutoencoderTransformer", "VAETransformer"]
+    assert all(
+        getattr(skae, name).__module__.startswith("skae._") for name in skae.__all__
+    )

@@ -1,0 +1,230 @@
+"""The networks: skip merging, the bound, the linear-Gaussian model."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from skae.nn._activations import ACTIVATIONS
+from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._model import LatentModel, Terms
+from skae.nn._objective import Objective
+from skae.nn.architectures import ARCHITECTURES, MLP
+from skae.nn.likelihoods import Gaussian, SquaredError
+from skae.nn.priors import Normal
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        yield
+
+
+def randn(*shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def plain_mlp(mlp, x):
+    *hidden, last = mlp.layers
+    for layer in hidden:
+        x = ACTIVATIONS[mlp.activation](layer(x))
+    return last(x)
+
+
+# Inputs, hidden layers, outputs, outputs of the skip map.
+LAYOUTS = [
+    (6, (5, 4), 2, 2),  # narrow skip: beside the first layer
+    (6, (5, 4), 4, 2),  # the same, on the first outputs only
+    (2, (4, 5), 6, 6),  # wide skip: beside the last layer
+    (2, (4, 5), 9, 6),  # the same, on the first outputs only
+    (3, (4,), 3, 3),  # one hidden layer, square skip
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mlp_with_a_skip_is_the_plain_sum(layout):
+    n_in, hidden, n_out, n_skip = layout
+    mlp = MLP((n_in, *hidden, n_out), "silu").double()
+    x, weight, bias = randn(7, n_in), randn(n_skip, n_in), randn(n_skip)
+    inputs = [t.requires_grad_() for t in (x, weight, bias)]
+    inputs += list(mlp.parameters())
+    merged = mlp(x, (weight, bias))
+    skip = x @ weight.T + bias
+    plain = plain_mlp(mlp, x) + nn.functional.pad(skip, (0, n_out - n_skip))
+    torch.testing.assert_close(merged, plain)
+    gradients = (torch.autograd.grad(y.sin().sum(), inputs) for y in (merged, plain))
+    for mine, truth in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, truth)
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_mlp_without_a_skip_is_the_plain_network(activation):
+    mlp = MLP((3, 5, 4, 2), activation).double()
+    x = randn(7, 3)
+    torch.testing.assert_close(mlp(x), plain_mlp(mlp, x))
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_architectures_keep_their_contract(name):
+    encoder, decoder = ARCHITECTURES[name](None, (8, 4), "silu", (6, 2), (4, 6))
+    assert encoder(torch.randn(5, 6)).shape == (5, 4)
+    assert decoder(torch.randn(5, 2)).shape == (5, 6)
+
+
+def test_the_decoder_mirrors_the_encoder():
+    encoder, decoder = ARCHITECTURES["mlp"](None, (8, 4), "silu", (6, 2), (2, 6))
+    shapes = [tuple(layer.weight.shape) for layer in encoder.layers]
+    mirrored = [tuple(layer.weight.shape[::-1]) for layer in decoder.layers]
+    assert shapes == mirrored[::-1] == [(8, 6), (4, 8), (2, 4)]
+
+
+def make_model(latent=DiagonalNormal, likelihood=None, d=5, k=2, hidden=(6,)):
+    likelihood = likelihood or Gaussian(0.5)
+    n_out = k * latent.n_params, d
+    bodies = ARCHITECTURES["mlp"](None, hidden, "tanh", (d, k), n_out)
+    model = LatentModel(d, k, bodies, latent, likelihood, Normal(k)).double()
+    with torch.no_grad():
+        for p in model.spine.parameters():
+            p.normal_(std=0.5)
+    return model
+
+
+class Plain(nn.Module):
+    """A body that knows nothing of skips."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x):
+        return self.body(x)
+
+
+@pytest.mark.parametrize("latent", [Point, DiagonalNormal])
+def test_a_body_that_carries_no_skip_gives_the_same_model(latent):
+    model, x, noise = make_model(latent), randn(7, 5), randn(7, 2)
+    merged = model(x, noise)
+    model.encoder, model.decoder = Plain(model.encoder), Plain(model.decoder)
+    for mine, truth in zip(model(x, noise), merged, strict=True):
+        torch.testing.assert_close(mine, truth)
+
+
+def test_the_model_is_spine_plus_bodies():
+    model, x = make_model(Point, SquaredError()), randn(7, 5)
+    spine = model.spine
+    z = x @ spine.encode_weight.T + spine.encode_bias + plain_mlp(model.encoder, x)
+    back = z @ spine.decode_weight.T + spine.decode_bias + plain_mlp(model.decoder, z)
+    torch.testing.assert_close(model.code(x), z)
+    torch.testing.assert_close(model.reconstruct(z), back)
+    loss, divergence = model(x)
+    torch.testing.assert_close(loss, (x - back).square().sum(1))
+    assert divergence.item() == 0
+
+
+def test_objective_weighs_the_divergence():
+    terms = Terms(torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0]))
+    torch.testing.assert_close(Objective(0.5)(terms), torch.tensor([6.0, 12.0]))
+    torch.testing.assert_close(Objective()(terms), torch.tensor([11.0, 22.0]))
+
+
+def test_set_scale_standardizes():
+    X = 3 * randn(100, 5) + 1000
+    model = make_model()
+    model.set_scale(X)
+    x = model.standardize(X)
+    torch.testing.assert_close(
+        x.mean(0), torch.zeros(5, dtype=x.dtype), atol=1e-10, rtol=0
+    )
+    assert x.square().mean().item() == pytest.approx(1)
+    torch.testing.assert_close(model.in_data_units(x), X)
+
+
+def test_the_bound_rises_with_the_number_of_draws():
+    """The mean bound over groups of draws is at most that of their union, row by row:
+    Burda et al. (2016), theorem 1, by Jensen's inequality."""
+    model, x, noise = make_model(), randn(20, 5), randn(64, 2, seed=2)
+    means = []
+    with torch.no_grad():
+        for size in (1, 4, 16, 64):
+            groups = [model.log_bound(x, g) for g in noise.split(size)]
+            means.append(torch.stack(groups).mean(0))
+    for fewer, more in pairwise(means):
+        assert (fewer < more).all()
+
+
+def test_one_draw_is_the_evidence_bound_on_average():
+    model, x, noise = make_model(), randn(3, 5), randn(20_000, 2, seed=2)
+    with torch.no_grad():
+        bounds = torch.stack([model.log_bound(x, e[None]) for e in noise[:4000]])
+        terms = [model(x, e.expand(3, 2)) for e in noise[4000:8000]]
+        elbos = -torch.stack([sum(t) for t in terms])
+    error = (bounds.var(0) / 4000 + elbos.var(0) / 4000).sqrt()
+    assert ((bounds.mean(0) - elbos.mean(0)).abs() < 3 * error).all()
+
+
+def linear_gaussian(d=5, k=2, noise=0.3):
+    """A model with orthogonal loadings, its exact posterior, and its marginal law."""
+    model = make_model(d=d, k=k, hidden=(), likelihood=Gaussian(noise))
+    loading = torch.linalg.qr(randn(d, k))[0] * torch.tensor([2.0, 1.0])
+    offset = randn(d, seed=3)
+    precision = loading.square().sum(0) / noise + 1  # of the posterior
+    with torch.no_grad():
+        model.spine.decode_weight.copy_(loading)
+        model.spine.decode_bias.copy_(offset)
+        weight = loading.T / noise / precision[:, None]
+        model.spine.encode_weight.copy_(weight)
+        model.spine.encode_bias.copy_(-weight @ offset)
+        model.log_std.copy_(-0.5 * precision.log())
+    covariance = loading @ loading.T + noise * torch.eye(d)
+    return model, stats.multivariate_normal(offset.numpy(), covariance.numpy())
+
+
+@pytest.mark.parametrize("n_draws", [1, 2, 64])
+def test_the_bound_of_a_linear_gaussian_model_is_exact(n_draws):
+    model, marginal = linear_gaussian()
+    x = randn(10, 5)
+    with torch.no_grad():
+        bound = model.log_bound(x, randn(n_draws, 2, seed=4))
+    np.testing.assert_allclose(bound, marginal.logpdf(x))
+
+
+def test_the_bound_is_exact_in_data_units():
+    model, marginal = linear_gaussian()
+    model.scale = torch.tensor(3.0, dtype=torch.float64)
+    model.shift = torch.arange(5.0, dtype=torch.float64)
+    X = randn(10, 5)
+    with torch.no_grad():
+        bound = model.log_bound(model.standardize(X), randn(4, 2, seed=4))
+    law = stats.multivariate_normal(
+        3 * marginal.mean + np.arange(5), 9 * marginal.cov_object.covariance
+    )
+    np.testing.assert_allclose(bound, law.logpdf(X))
+
+
+def test_a_wrong_posterior_loosens_the_bound_and_draws_mend_it():
+    model, marginal = linear_gaussian()
+    with torch.no_grad():
+        model.log_std += 0.5
+        x = randn(10, 5)
+        truth = marginal.logpdf(x)
+        one = [model.log_bound(x, e[None]) for e in randn(400, 2, seed=4)]
+        many = model.log_bound(x, randn(4000, 2, seed=4)).numpy()
+    # Of both latents: log of the inflation less half of its square plus a half.
+    gap = 2 * (0.5 * (np.exp(1.0) - 1) - 0.5)
+    assert (truth - torch.stack(one).mean(0).numpy()).mean() == pytest.approx(
+        gap, rel=0.1
+    )
+    assert np.abs(many - truth).max() < 0.1
+
+
+def test_log_loss_is_minus_the_squared_error_of_the_data():
+    model, X = make_model(Point, SquaredError()), 4 * randn(7, 5) + 10
+    model.set_scale(X)
+    back = model.reconstruct(model.code(model.standardize(X)))
+    loss = -(X - back).square().sum(1)
+    torch.testing.assert_close(model.log_loss(model.standardize(X)), loss)

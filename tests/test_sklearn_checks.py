@@ -1,0 +1,39 @@
+"""scikit-learn's own checks, and that they are all there."""
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
+
+import skae
+
+ESTIMATORS = [skae.AutoencoderTransformer(), skae.VAETransformer()]
+
+# scikit-learn 1.9 has 47 checks for each; its releases add and drop a few.
+FEWEST_CHECKS = 45
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_estimator_check(estimator, check):
+    check(estimator)
+
+
+def test_no_check_is_missing_and_none_may_fail(request):
+    option = request.config.option
+    if option.keyword or option.markexpr or any("::" in a for a in request.config.args):
+        pytest.skip("only a part of this file was selected")
+    items = [
+        item
+        for item in request.session.items
+        if getattr(item, "originalname", "") == "test_estimator_check"
+    ]
+    for estimator in ESTIMATORS:
+        expected = len(list(estimator_checks_generator(estimator)))
+        mine = [i for i in items if type(estimator).__name__ in i.callspec.id]
+        assert len(mine) == expected >= FEWEST_CHECKS
+    assert not [i.name for i in items if i.get_closest_marker("xfail")]
+
+
+def test_every_public_estimator_is_checked():
+    assert {type(e).__name__ for e in ESTIMATORS} == set(skae.__all__)

@@ -1,0 +1,598 @@
+"""Batches, flat parameters, callbacks, and what a fit does around them."""
+
+import copy
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback, EarlyStopping
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.nn._latents import DiagonalNormal
+from skae.nn._model import LatentModel
+from skae.nn.architectures import ARCHITECTURES
+from skae.nn.likelihoods import Gaussian
+from skae.nn.priors import Normal
+from skae.training._batches import HeldOut, ResidentBatches
+from skae.training._callbacks import BestEpoch, OneCycle, training_callbacks
+from skae.training._flat import FlatParameters, flat_vectors
+
+BOTH = [AutoencoderTransformer, VAETransformer]
+SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 8}
+
+# Enough to leave the start on the curved surface.
+LEARNS = {
+    "hidden_layer_sizes": (64, 32),
+    "learning_rate_init": 0.01,
+    "max_iter": 15,
+    "random_state": 0,
+}
+
+both = pytest.mark.parametrize("estimator", BOTH)
+
+
+def is_finite(model):
+    return all(p.isfinite().all() for p in model.net_.module_.parameters())
+
+
+# Batches.
+
+
+def rows(n, width=1):
+    return torch.arange(n, dtype=torch.float32)[:, None].expand(n, width).clone()
+
+
+@pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (8, 1), (23, 1), (64, 40_000)])
+def test_training_batches_cover_every_row_in_equal_shapes(n, width):
+    batches = ResidentBatches(rows(n, width), 8, torch.Generator().manual_seed(0))
+    for _ in range(3):
+        epoch = list(batches)
+        assert len(epoch) == len(batches) == math.ceil(n / 8)
+        assert {b.shape for b in epoch} == {(min(8, n), width)}
+        seen = torch.cat(epoch)[:, 0]
+        values, counts = seen.unique(return_counts=True)
+        assert torch.equal(values, torch.arange(n, dtype=torch.float32))
+        assert counts.max() <= 2
+
+
+def test_training_batches_are_permuted_anew_each_epoch():
+    batches = ResidentBatches(rows(40), 8, torch.Generator().manual_seed(0))
+    first, second = (torch.cat(list(batches)) for _ in range(2))
+    again = ResidentBatches(rows(40), 8, torch.Generator().manual_seed(0))
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, rows(40))
+    assert torch.equal(first, torch.cat(list(again)))
+
+
+def test_other_batches_are_the_rows_in_order():
+    batches = list(ResidentBatches(rows(23), 8))
+    assert [len(b) for b in batches] == [8, 8, 7]
+    assert torch.equal(torch.cat(batches), rows(23))
+
+
+@pytest.mark.parametrize(
+    "n, fraction, n_valid", [(50, 0.1, 5), (4, 0.1, 1), (9, 0.5, 4)]
+)
+def test_held_out_rows_and_the_others_are_all_rows(n, fraction, n_valid):
+    train, valid = HeldOut(fraction, seed=0)(rows(n))
+    assert len(valid) == n_valid
+    assert torch.equal(torch.cat([train, valid]).sort(0).values, rows(n))
+
+
+def test_the_seed_decides_which_rows_are_held_out():
+    halves = [HeldOut(0.5, seed)(rows(50))[1] for seed in (0, 0, 1)]
+    assert torch.equal(halves[0], halves[1])
+    assert not torch.equal(halves[0], halves[2])
+
+
+# Flat parameters.
+
+
+def make_model():
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        bodies = ARCHITECTURES["mlp"](None, (6,), "tanh", (5, 2), (4, 5))
+        model = LatentModel(5, 2, bodies, DiagonalNormal, Gaussian(), Normal(2))
+        for p in model.spine.parameters():
+            torch.nn.init.normal_(p)
+        return model
+
+
+def objective(model, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(9, 5, generator=generator)
+    terms = model(x, torch.randn(9, 2, generator=generator))
+    return (terms.reconstruction + terms.divergence).mean()
+
+
+def bind(model, precision="float32", alpha=0.1, n_averaged=1):
+    groups = flat_vectors(model, alpha)
+    vectors = [group["params"][0] for group in groups]
+    return groups, FlatParameters(model, vectors, precision, n_averaged)
+
+
+def fill(flat, value):
+    with torch.no_grad():
+        for vector in flat.vectors:
+            vector.fill_(value)
+
+
+def test_binding_leaves_values_as_they_were():
+    plain, model = make_model(), make_model()
+    _, flat = bind(model)
+    assert sum(len(v) for v in flat.vectors) == sum(
+        p.numel() for p in model.parameters()
+    )
+    for bound in (model, flat.computing):
+        values = dict(bound.named_parameters())
+        for name, p in plain.named_parameters():
+            assert torch.equal(values[name], p)
+
+
+def test_the_gradient_is_that_of_plain_autograd():
+    plain, model = make_model(), make_model()
+    _, flat = bind(model)
+    flat.backward(objective(flat.computing))
+    with torch.no_grad():
+        for vector in flat.vectors:
+            vector -= vector.grad
+    flat.update()
+    objective(plain).backward()
+    values = dict(model.named_parameters())
+    for name, p in plain.named_parameters():
+        torch.testing.assert_close(values[name], p - p.grad)
+
+
+def test_parameters_are_views():
+    model = make_model()
+    _, flat = bind(model)
+    fill(flat, 3.0)
+    assert all((p == 3).all() for p in flat.computing.parameters())
+    flat.update()
+    assert all((p == 3).all() for p in model.parameters())
+
+
+def test_the_module_is_an_exponential_average_of_the_steps():
+    model = make_model()
+    _, flat = bind(model, n_averaged=4)
+    fill(flat, 0.0)
+    flat.load([torch.zeros_like(v) for v in flat.vectors])
+    truth = 0.0
+    for value in (1.0, 2.0, -5.0):
+        fill(flat, value)
+        flat.update()
+        truth += (value - truth) / 4
+        for p in model.parameters():
+            torch.testing.assert_close(p, torch.full_like(p, truth))
+        assert all((p == value).all() for p in flat.computing.parameters())
+
+
+def decays_in_plain(name, p):
+    """The weights of the bodies decay; spine, biases and distributions do not."""
+    return name.endswith("weight") and name.startswith(("encoder", "decoder"))
+
+
+def test_an_optimiser_on_the_vectors_does_what_one_on_the_weights_does():
+    plain, model = make_model(), make_model()
+    groups, flat = bind(model, alpha=0.1)
+    mine = torch.optim.AdamW(groups, lr=0.01)
+    decays = [p for n, p in plain.named_parameters() if decays_in_plain(n, p)]
+    others = [p for n, p in plain.named_parameters() if not decays_in_plain(n, p)]
+    truth = torch.optim.AdamW(
+        [
+            {"params": decays, "weight_decay": 0.1},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=0.01,
+    )
+    for step in range(5):
+        flat.backward(objective(flat.computing, step))
+        mine.step()
+        flat.update()
+        truth.zero_grad()
+        objective(plain, step).backward()
+        truth.step()
+    values = dict(model.named_parameters())
+    for name, p in plain.named_parameters():
+        torch.testing.assert_close(values[name], p, rtol=1e-4, atol=1e-6)
+
+
+def test_the_twin_computes_in_half_precision_on_the_same_values():
+    model = make_model()
+    _, flat = bind(model, "bfloat16")
+    for _ in range(2):
+        twins = dict(flat.computing.named_parameters())
+        for name, p in model.named_parameters():
+            half = name.startswith(("spine", "encoder", "decoder"))
+            assert p.dtype == torch.float32
+            assert twins[name].dtype == (torch.bfloat16 if half else torch.float32)
+            assert torch.equal(twins[name], p.to(twins[name].dtype))
+        with torch.no_grad():
+            for vector in flat.vectors:
+                vector.mul_(1.7)
+        flat.update()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_state_survives_what_comes_after_it(precision):
+    model = make_model()
+    _, flat = bind(model, precision, n_averaged=3)
+    fill(flat, 0.3)
+    flat.update()
+    before, state = copy.deepcopy(model.state_dict()), flat.state()
+    fill(flat, math.nan)
+    flat.update()
+    flat.load(state)
+    twins = flat.computing.state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert torch.equal(twins[name], before[name].to(twins[name].dtype))
+
+
+# The schedule.
+
+
+class Recorder(Callback):
+    """Rate of the optimiser at every step, and the calls of every kind."""
+
+    def initialize(self):
+        self.rates, self.calls = [], []
+        return self
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        self.calls.append("batch")
+        self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    def on_epoch_end(self, net, **kwargs):
+        self.calls.append("epoch")
+
+    def on_train_end(self, net, **kwargs):
+        self.calls.append("end")
+
+
+def recorder_of(model):
+    return next(c for _, c in model.net_.callbacks_ if isinstance(c, Recorder))
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_nearly_zero(iris):
+    model = AutoencoderTransformer(
+        2, learning_rate_init=0.01, batch_size=15, callbacks=[Recorder()], **SMALL
+    ).fit(iris)
+    rates = np.array(recorder_of(model).rates)
+    n_steps = 8 * 9  # 135 training rows in batches of 15
+    assert len(rates) == n_steps
+    peak = rates.argmax()
+    assert peak == math.ceil(0.1 * n_steps)
+    assert rates.max() == pytest.approx(0.01, rel=0.01)
+    assert rates[0] == pytest.approx(0.001)
+    assert rates[-1] < 0.02 * 0.01
+    assert (np.diff(rates[: peak + 1]) > 0).all() and (np.diff(rates[peak:]) < 0).all()
+
+
+def test_one_cycle_is_continuous_at_its_corners():
+    share = OneCycle(warmup=0.25, floor=0.01)._share
+    assert share(0.0) == pytest.approx(0.1)
+    assert share(0.25 - 1e-9) == pytest.approx(share(0.25)) == pytest.approx(1)
+    assert share(1.0) == pytest.approx(0.01)
+    assert share(0.625) == pytest.approx((1 + 0.01) / 2)  # half-way down
+
+
+# The best epoch.
+
+
+def held_out_loss(model, X):
+    """The fitted model's loss on the rows that the fit held out."""
+    net = model.net_
+    rows = net.module_.standardize(torch.from_numpy(X)).float()
+    return net.validation_loss(net.train_split(rows)[1])
+
+
+@both
+@pytest.mark.parametrize("rate", [1e-3, 0.03, 3.0])
+def test_the_best_epoch_is_restored_start_included(estimator, rate, curved):
+    model = estimator(2, learning_rate_init=rate, **SMALL).fit(curved)
+    losses = [model.net_.start_loss_, *model.net_.history[:, "valid_loss"]]
+    assert len(losses) == 9
+    assert held_out_loss(model, curved) == min(losses)
+
+
+@both
+def test_a_ruinous_rate_leaves_the_start(estimator, iris):
+    model = estimator(2, learning_rate_init=10.0, **SMALL).fit(iris)
+    start = estimator(2, **{**SMALL, "max_iter": 0}).fit(iris)
+    assert np.array_equal(model.transform(iris), start.transform(iris))
+    assert np.array_equal(model.score_samples(iris), start.score_samples(iris))
+
+
+def test_best_loss_is_in_data_units(curved):
+    X = 5 * curved + 3
+    model = AutoencoderTransformer(2, **SMALL).fit(X)
+    _, valid = model.net_.train_split(torch.from_numpy(X))
+    squared = (
+        valid.numpy() - model.inverse_transform(model.transform(valid.numpy()))
+    ) ** 2
+    assert model.best_loss_ == pytest.approx(squared.sum(1).mean(), rel=1e-4)
+    start = model.net_.module_.loss_in_data_units(model.net_.start_loss_)
+    assert model.best_loss_ == min(start, *model.validation_loss_curve_)
+
+
+def test_training_losses_are_in_data_units(curved):
+    """Rates near zero leave the start, whose training loss is that of PCA."""
+    X = 5 * curved + 3
+    model = AutoencoderTransformer(
+        2, learning_rate_init=1e-12, early_stopping=False, batch_size=100, **SMALL
+    ).fit(X)
+    squared = (X - model.inverse_transform(model.transform(X))) ** 2
+    expected = np.full(8, squared.sum(1).mean())
+    np.testing.assert_allclose(model.loss_curve_, expected, rtol=1e-4)
+
+
+@both
+def test_training_pays_on_a_curved_surface(estimator, curved):
+    model = estimator(2, **LEARNS).fit(curved[:300])
+    start = estimator(2, **{**LEARNS, "max_iter": 0}).fit(curved[:300])
+    if estimator is AutoencoderTransformer:
+        assert model.score(curved[300:]) > 0.5 * start.score(curved[300:])
+    else:
+        assert model.score(curved[300:]) > start.score(curved[300:]) + 1
+
+
+# Early stopping.
+
+
+def end_by_the_rule(losses, patience, n_returns=3):
+    """Epoch after which a fit ends: it goes back after `patience` epochs without a
+    better one, and the time after the last return it ends. The start comes first."""
+    best, stale, returns = losses[0], 0, 0
+    for epoch, loss in enumerate(losses[1:], 1):
+        stale = 0 if loss < best else stale + 1
+        best = min(best, loss)
+        if stale == patience:
+            stale, returns = 0, returns + 1
+        if returns > n_returns:
+            return epoch
+    return None
+
+
+@both
+@pytest.mark.parametrize("early_stopping", ["auto", True])
+def test_a_fit_ends_when_returns_do_not_help(estimator, early_stopping, iris):
+    params = {**SMALL, "max_iter": 200, "n_iter_no_change": 4}
+    model = estimator(
+        2, learning_rate_init=0.3, early_stopping=early_stopping, **params
+    ).fit(iris)
+    losses = [model.net_.start_loss_, *model.net_.history[:, "valid_loss"]]
+    assert model.n_iter_ == len(model.validation_loss_curve_) < 200
+    assert model.n_iter_ == end_by_the_rule(losses, 4)
+
+
+@pytest.mark.parametrize("n, has_validation", [(9, False), (40, True)])
+def test_auto_holds_out_rows_where_there_are_enough(n, has_validation, iris):
+    model = AutoencoderTransformer(2, **SMALL).fit(iris[:n])
+    assert hasattr(model, "validation_loss_curve_") == has_validation
+    assert model.n_iter_ == len(model.loss_curve_) == 8
+
+
+def test_without_early_stopping_all_rows_train_to_the_end(iris):
+    params = {**SMALL, "early_stopping": False, "batch_size": 50, "max_iter": 30}
+    model = AutoencoderTransformer(
+        2, learning_rate_init=0.3, callbacks=[Recorder()], **params
+    ).fit(iris)
+    assert not hasattr(model, "validation_loss_curve_")
+    assert recorder_of(model).calls.count("batch") == 30 * 3
+
+
+def test_the_last_epoch_stays_without_early_stopping(curved):
+    """Its loss is near the last training losses, whatever the rows held out say."""
+    model = AutoencoderTransformer(2, early_stopping=False, **LEARNS).fit(curved)
+    assert -model.score(curved) == pytest.approx(model.loss_curve_[-1], rel=0.05)
+    assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
+
+
+def test_a_refit_leaves_nothing_of_the_fit_before(iris):
+    model = AutoencoderTransformer(2, **SMALL).fit(iris)
+    assert hasattr(model, "validation_loss_curve_")
+    model.set_params(early_stopping=False).fit(iris)
+    assert not hasattr(model, "validation_loss_curve_")
+    model.set_params(max_iter=0).fit(iris)
+    assert model.loss_curve_ == [] and model.best_loss_ is None and model.n_iter_ == 0
+
+
+# Recovery.
+
+
+class Poison(Callback):
+    """Let the given steps of the optimiser end in NaN; None is every step."""
+
+    def __init__(self, steps=None):
+        self.steps = steps
+
+    def on_train_begin(self, net, **kwargs):
+        self.step_ = 0
+
+    def on_batch_end(self, net, **kwargs):
+        if self.steps is None or self.step_ in self.steps:
+            fill(net.parameters_, math.nan)
+            net.parameters_.update()
+        self.step_ += 1
+
+
+@both
+def test_nan_at_every_step_ends_at_the_start_with_a_warning(estimator, iris):
+    model = estimator(2, callbacks=[Poison()], batch_size=50, **SMALL)
+    with pytest.warns(ConvergenceWarning, match="finite"):
+        model.fit(iris)
+    assert is_finite(model)
+    start = estimator(2, **{**SMALL, "max_iter": 0}).fit(iris)
+    assert np.array_equal(model.transform(iris), start.transform(iris))
+    assert model.n_iter_ < 8
+
+
+@both
+@pytest.mark.parametrize("step", [0, 25, 35])
+def test_one_nan_is_survived(estimator, step, curved):
+    """Steps 0, 25 and 35 are the first, an inner one and the last of an epoch."""
+    params = {**LEARNS, "max_iter": 30, "batch_size": 20}
+    model = estimator(2, callbacks=[Poison([step])], **params).fit(curved)
+    assert is_finite(model) and model.n_iter_ == 30
+    losses = [model.net_.start_loss_, *model.net_.history[:, "valid_loss"]]
+    assert held_out_loss(model, curved) == min(losses)
+    assert min(losses[4:]) < min(losses[:4])  # training went on
+
+
+@both
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_a_last_step_that_turns_nan_is_not_kept(estimator, early_stopping, iris):
+    n_steps = 8 * 3
+    params = {**SMALL, "batch_size": 50, "early_stopping": early_stopping}
+    poison = Poison([n_steps - 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it may warn
+        model = estimator(2, callbacks=[poison], **params).fit(iris)
+    assert is_finite(model)
+    assert np.isfinite(model.transform(iris)).all()
+
+
+@both
+def test_a_pass_of_partial_fit_that_turns_nan_is_not_kept(estimator, iris):
+    model = estimator(2, callbacks=[Poison([2])], batch_size=50, **SMALL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.partial_fit(iris).partial_fit(iris)
+    assert is_finite(model)
+
+
+@both
+@pytest.mark.parametrize("early_stopping", ["auto", False])
+def test_a_huge_rate_warns_and_ends_finite(estimator, early_stopping, iris):
+    params = {**SMALL, "early_stopping": early_stopping}
+    model = estimator(2, learning_rate_init=1e30, **params)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(iris)
+    assert is_finite(model)
+    assert np.isfinite(model.transform(iris)).all()
+    assert np.isfinite(model.score_samples(iris)).all()
+
+
+# Interruption.
+
+
+class Interrupt(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_begin(self, net, **kwargs):
+        self.step_ = 0
+
+    def on_batch_end(self, net, **kwargs):
+        self.step_ += 1
+        if self.step_ == self.step:
+            raise KeyboardInterrupt
+
+
+@both
+@pytest.mark.parametrize("step, n_whole_epochs", [(1, 0), (2, 0), (10, 3), (12, 3)])
+def test_an_interrupted_fit_keeps_its_best_state(estimator, step, n_whole_epochs, iris):
+    params = {**SMALL, "batch_size": 45}  # three steps an epoch
+    model = estimator(2, callbacks=[Interrupt(step)], **params)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model.fit(iris)
+    assert model.n_iter_ == len(model.validation_loss_curve_) == n_whole_epochs
+    losses = model.net_.history[:n_whole_epochs]
+    losses = [model.net_.start_loss_, *(e["valid_loss"] for e in losses)]
+    assert held_out_loss(model, iris) == min(losses)
+    assert is_finite(model)
+    assert model.transform(iris).shape == (150, 2)
+
+
+def test_a_fit_after_an_interruption_is_whole(iris):
+    model = AutoencoderTransformer(2, callbacks=[Interrupt(5)], **SMALL)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model.fit(iris)
+    model.set_params(callbacks=None).fit(iris)
+    fresh = AutoencoderTransformer(2, **SMALL).fit(iris)
+    assert np.array_equal(model.transform(iris), fresh.transform(iris))
+
+
+# Callbacks.
+
+
+@both
+def test_user_callbacks_are_called(estimator, iris):
+    model = estimator(2, callbacks=[Recorder()], batch_size=45, **SMALL).fit(iris)
+    epoch = ["batch"] * 3 + ["epoch"]
+    assert recorder_of(model).calls == epoch * 8 + ["end"]
+
+
+def test_user_callbacks_leave_the_fit_as_it_is(iris):
+    plain = AutoencoderTransformer(2, **SMALL).fit(iris)
+    watched = AutoencoderTransformer(2, callbacks=[Recorder()], **SMALL).fit(iris)
+    assert np.array_equal(plain.transform(iris), watched.transform(iris))
+
+
+def test_skorch_callbacks_find_what_they_monitor(iris):
+    stopping = EarlyStopping(monitor="valid_loss", patience=2, threshold=1e9)
+    stopping.set_params(threshold_mode="abs", sink=lambda text: None)
+    model = AutoencoderTransformer(2, callbacks=[stopping], **SMALL).fit(iris)
+    assert model.n_iter_ < 8
+
+
+def test_a_named_callback_replaces_ours():
+    mine = OneCycle(warmup=0.5)
+    named = training_callbacks(
+        schedule=True, patience=None, verbose=0, users=[("schedule", mine), Recorder()]
+    )
+    assert dict(c for c in named if isinstance(c, tuple))["schedule"] is mine
+    assert isinstance(named[-1], Recorder)
+
+
+# Output, precision, threads.
+
+
+def test_verbose_draws_a_bar_and_a_table(iris, capsys):
+    AutoencoderTransformer(2, verbose=0, **SMALL).fit(iris)
+    assert capsys.readouterr() == ("", "")
+    AutoencoderTransformer(2, verbose=1, **SMALL).fit(iris)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "8/8" in err and "loss=" in err
+    AutoencoderTransformer(2, verbose=2, **SMALL).fit(iris)
+    out, err = capsys.readouterr()
+    assert "8/8" in err
+    assert "train_loss" in out and "valid_loss" in out
+    assert len([line for line in out.splitlines() if line.strip()[:1].isdigit()]) == 8
+
+
+@both
+def test_half_precision_trains_as_well(estimator, curved):
+    half = estimator(2, precision="bfloat16", **LEARNS).fit(curved)
+    single = estimator(2, precision="float32", **LEARNS).fit(curved)
+    start = estimator(2, **{**LEARNS, "max_iter": 0}).fit(curved)
+    gain = single.score(curved) - start.score(curved)
+    assert gain > 0
+    assert half.score(curved) - start.score(curved) > 0.8 * gain
+    assert not np.array_equal(half.transform(curved), single.transform(curved))
+    assert {p.dtype for p in half.net_.module_.parameters()} == {torch.float32}
+    assert half.transform(curved.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_fit_leaves_the_number_of_threads(n_threads, iris):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(n_threads)
+        AutoencoderTransformer(2, **SMALL).fit(iris)
+        assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_net_of_a_fit_holds_no_running_state(iris):
+    model = VAETransformer(2, **SMALL).fit(iris)
+    assert not hasattr(model.net_, "parameters_")
+    best = next(c for _, c in model.net_.callbacks_ if isinstance(c, BestEpoch))
+    assert not hasattr(best, "state_")
+    assert not model.net_.module_.training
