@@ -34,7 +34,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Kind of network around the linear spine.
     loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
         Error of a reconstruction, summed over the features. The cross-entropy, in nats,
-        needs values in [0, 1] and starts at the principal axes of the Pearson residuals.
+        needs values in [0, 1] and starts at the principal axes of Pearson residuals.
     init : {"pca", "random"}, default="pca"
         Where training starts: at PCA, or at random weights.
     alpha : float, default=1e-4

@@ -25,6 +25,7 @@ from skae._sklearn import (
     check_array,
     check_is_fitted,
     check_same_namespace,
+    get_namespace,
     validate_data,
 )
 from skae.nn._activations import ACTIVATIONS
@@ -220,7 +221,9 @@ class BaseAutoencoder(
         score : float
             Higher is better.
         """
-        return float(self.score_samples(X).mean())
+        scores = self.score_samples(X)
+        xp, _ = get_namespace(scores)
+        return float(xp.mean(scores))
 
     # What a subclass decides.
 
@@ -370,7 +373,7 @@ class BaseAutoencoder(
 
     @torch.no_grad()
     def _map_rows(self, X, function):
-        """Apply ``function(model, rows)`` chunk by chunk, in the kind and dtype of X."""
+        """Apply ``function(model, rows)`` by chunks, in the kind and dtype of X."""
         model = self.net_.module_
         rows = as_tensor(X)
         if rows.dtype == torch.float64:

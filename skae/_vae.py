@@ -24,8 +24,9 @@ class VAETransformer(BaseAutoencoder):
 
     .. math:: E_{q(z|x)} \log p(x | z) - \beta \, KL(q(z|x) \| p(z)).
 
-    A linear spine around both networks starts at probabilistic PCA [2]_, where the bound
-    is exact, and the epoch that is best on held-out rows is kept, the start included.
+    A linear spine around both networks starts at probabilistic PCA [2]_, where the
+    bound is exact, and the epoch that is best on held-out rows is kept, the start
+    included.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn import set_config
+from sklearn import config_context, set_config
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris
@@ -285,6 +285,38 @@ def test_the_default_score_finds_the_number_of_latents(five_latents):
     difference = np.array([f[best] - f[sizes.index(5)] for f in folds])
     error = results["std_test_score"][best] / 3**0.5
     assert difference.mean() <= error
+
+
+@both
+def test_tensors_in_and_out_without_a_copy_to_numpy(
+    estimator, curved, fitted, monkeypatch
+):
+    plain, X = fitted[estimator], torch.from_numpy(curved)
+
+    def refuse(*args, **kwargs):
+        pytest.fail("a tensor was copied to NumPy")
+
+    with config_context(array_api_dispatch=True):
+        model = estimator(2, **LEARNS).fit(X)
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.Tensor, "__array__", refuse)
+            patch.setattr(torch.Tensor, "numpy", refuse)
+            codes, scores = model.transform(X), model.score_samples(X)
+            back, score = model.inverse_transform(codes), model.score(X)
+    assert isinstance(codes, torch.Tensor) and isinstance(back, torch.Tensor)
+    np.testing.assert_array_equal(codes, plain.transform(curved))
+    np.testing.assert_array_equal(scores, plain.score_samples(curved))
+    np.testing.assert_array_equal(back, plain.inverse_transform(codes.numpy()))
+    assert float(score) == pytest.approx(plain.score(curved))
+
+
+@both
+def test_a_fit_on_tensors_is_the_fit_on_their_values(estimator, iris):
+    plain = estimator(2, **SMALL).fit(iris)
+    with config_context(array_api_dispatch=True):
+        model = estimator(2, **SMALL).fit(torch.from_numpy(iris))
+        codes = model.transform(torch.from_numpy(iris))
+    np.testing.assert_array_equal(codes, plain.transform(iris))
 
 
 # partial_fit and warm_start.

@@ -12,8 +12,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias``, as `torch.nn.functional.linear`.
 
     On processors, torch computes float32 products with MKL, which does not use AVX-512
-    on every vendor's chip; oneDNN, which torch ships as well, does. Large products of two
-    matrices therefore take oneDNN's kernel, with float32's error.
+    on every vendor's chip; oneDNN, which torch ships as well, does. Large products of
+    two matrices therefore take oneDNN's kernel, with float32's error.
     """
     if _uses_onednn(x, weight):
         return _OneDNNLinear.apply(x, weight, bias)

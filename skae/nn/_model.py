@@ -104,7 +104,7 @@ class LatentModel(nn.Module):
         return self.likelihood.log_prob(params, target)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Terms:
-        """The objective's terms of standardized rows; `noise` (n, k) drives the draw."""
+        """The objective's terms of standardized rows; `noise` (n, k) makes draws."""
         q = self.encode(x)
         z = q.rsample(noise)
         log_likelihood = self.log_likelihood(self.decode(z), x)

@@ -8,8 +8,8 @@ from skae.nn._model import Terms
 class Objective(nn.Module):
     """``reconstruction + beta * divergence``, in nats per row; `beta=1` is the ELBO.
 
-    Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a constrained
-    variational framework. ICLR.
+    Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a
+    constrained variational framework. ICLR.
     """
 
     def __init__(self, beta: float = 1.0):

@@ -1,7 +1,7 @@
 """Where training starts: PCA for point codes, probabilistic PCA for posteriors.
 
-Principal axes set the spine, and the last layer of each body is zeroed, so that at epoch
-0 the model *is* the linear solution.
+Principal axes set the spine, and the last layer of each body is zeroed, so that at
+epoch 0 the model *is* the linear solution.
 
 References
 ----------
@@ -36,7 +36,7 @@ def working_data(
     """Data whose principal axes start the spine, and the factor (d,) that made them.
 
     A Bernoulli likelihood is locally normal with variance p (1 - p), so its axes are
-    those of the Pearson residuals (x - p) / sqrt(p (1 - p)); the others' are the data's.
+    those of Pearson residuals (x - p) / sqrt(p (1 - p)); the others' are the data's.
     """
     if likelihood.is_scaled:
         return X - mean, torch.ones_like(mean)
@@ -54,7 +54,7 @@ def smoothed_share(mean: Tensor, n_rows: int) -> Tensor:
 def start_at(
     model: LatentModel, axes: PrincipalAxes, factor: Tensor, n_rows: int
 ) -> None:
-    """Set the spine of `model`, whose shift and scale are known, to the linear solution."""
+    """Set the spine of `model`, whose shift and scale are set, to the linear start."""
     scale = model.scale.double().cpu()
     r = len(axes.variances)
     variances = axes.variances / scale**2  # (r,) of the standardized working data

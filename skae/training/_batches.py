@@ -36,9 +36,9 @@ class HeldOut:
 class ResidentBatches:
     """Iterate over the rows of a tensor in batches of one size.
 
-    In training the rows are permuted once an epoch, and the last batch is filled up with
-    the first rows of the permutation, so that every step has the same shape. Otherwise
-    rows come in order and the last batch may be short.
+    In training the rows are permuted once an epoch, and the last batch is filled up
+    with the first rows of the permutation, so that every step has the same shape.
+    Otherwise rows come in order and the last batch may be short.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ class BestEpoch(Callback):
         if not is_finite:
             warnings.warn(
                 "The loss was not finite, at lower and lower rates; the best weights "
-                "before that are kept. Scale the features, or lower learning_rate_init.",
+                "are kept. Scale the features, or lower learning_rate_init.",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -13,7 +13,7 @@ _HALVED = ("spine", "encoder", "decoder")
 
 
 class FlatParameters:
-    """Bind a module to averages of flat vectors, and a twin that computes to the vectors.
+    """Bind a module to averages of flat vectors, and a computing twin to the vectors.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ class FlatParameters:
     vectors : list of nn.Parameter
         From `flat_vectors(module)`, float32, one for each group; the optimiser's.
     precision : {"float32", "bfloat16"}
-        Of the twin's spine and bodies; distributions and their own parameters are always
-        float32.
+        Of the twin's spine and bodies; distributions and their own parameters are
+        always float32.
     n_averaged : float
         Steps that an average looks back, exponentially.
 

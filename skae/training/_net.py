@@ -91,7 +91,7 @@ class LatentNet(NeuralNet):
             self._release()
 
     def _release(self) -> None:
-        """Drop what only a running fit needs; a single pass may be followed by another."""
+        """Drop what only a running fit needs; another may follow a single pass."""
         del self.parameters_, self.generator_
         if self.max_epochs > 1:
             self.optimizer_.state.clear()

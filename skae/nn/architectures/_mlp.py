@@ -1,5 +1,7 @@
 """Fully connected encoder and decoder bodies."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,8 +14,8 @@ class MLP(nn.Module):
     """Multilayer perceptron that can carry a linear map along.
 
     Called with a ``skip`` pair (weight, bias), it returns its own value plus
-    ``x @ weight.T + bias`` on the first outputs. The extra product rides in the first or
-    in the last layer's own, whichever is narrower there, so it costs next to nothing.
+    ``x @ weight.T + bias`` on the first outputs. The extra product rides in the first
+    or in the last layer's own, whichever is narrower there, and costs next to nothing.
     """
 
     carries_skip = True
@@ -22,7 +24,7 @@ class MLP(nn.Module):
         super().__init__()
         self.activation = activation
         self.layers = nn.ModuleList(
-            nn.Linear(n_in, n_out) for n_in, n_out in zip(widths, widths[1:])
+            nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths)
         )
 
     def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:

@@ -40,5 +40,5 @@ class Bernoulli(nn.Module):
             value = low if low < 0 else high
             raise ValueError(
                 "A Bernoulli likelihood (binary cross-entropy) needs values in [0, 1]; "
-                f"X has {value:g}. Scale X with MinMaxScaler, or use another likelihood."
+                f"X has {value:g}. Use MinMaxScaler before, or another likelihood."
             )
