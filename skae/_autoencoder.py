@@ -38,8 +38,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     init : {"pca", "random"}, default="pca"
         Where training starts: at PCA, or at random weights.
     alpha : float, default=1e-4
-        Decoupled weight decay of the hidden and output layers (AdamW).
-    learning_rate_init : float, default=2e-3
+        Decoupled weight decay of the hidden layers (AdamW).
+    learning_rate_init : float, default=4e-3
         Peak of the one-cycle schedule of the learning rate.
     batch_size : int or "auto", default="auto"
         Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
@@ -139,7 +139,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         loss="squared_error",
         init="pca",
         alpha=1e-4,
-        learning_rate_init=2e-3,
+        learning_rate_init=4e-3,
         batch_size="auto",
         max_iter=100,
         early_stopping="auto",

@@ -6,6 +6,9 @@ from sklearn.decomposition import PCA
 
 from skae.nn._start import PrincipalAxes
 
+# Rows or features up to which an exact decomposition takes seconds at most.
+_EXACT = 2000
+
 
 def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAxes:
     """Principal axes of centred rows.
@@ -20,11 +23,11 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
     """
     n_rows, n_features = X.shape
     rank = min(n_components, n_rows - 1, n_features)
-    if rank < 1:
+    if rank < 1 or not X.any():
         return PrincipalAxes(X.new_zeros((0, n_features)), X.new_zeros(0), 0.0)
-    pca = PCA(rank, random_state=seed).fit(X.numpy())
-    # Constant data have axes of no variance, whose direction means nothing.
-    variances = np.nan_to_num(pca.explained_variance_)
+    pca = PCA(rank, svd_solver=_solver(*X.shape), random_state=seed).fit(X.numpy())
+    # Axes of no variance have directions that mean nothing.
+    variances = pca.explained_variance_
     keep = variances > variances.max() * np.finfo(np.float64).eps
     noise = float(pca.noise_variance_) if rank < min(n_rows, n_features) else 0.0
     return PrincipalAxes(
@@ -32,3 +35,10 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
         torch.from_numpy(variances[keep].copy()),
         max(noise, 0.0),
     )
+
+
+def _solver(n_rows: int, n_features: int) -> str:
+    """An exact solver unless both sides are large, then scikit-learn's choice."""
+    if n_features <= _EXACT <= n_rows:
+        return "covariance_eigh"
+    return "full" if min(n_rows, n_features) <= _EXACT else "auto"

@@ -251,6 +251,8 @@ class BaseAutoencoder(
 
     def _train(self, X, previous, *, incremental):
         """Train `previous`, or a new model from its start, on validated rows."""
+        self._make_likelihood().check(X)
+        self._check_size(previous)
         device = resolve_device(self.device)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         cuda = [device] if device.type == "cuda" else []
@@ -259,14 +261,23 @@ class BaseAutoencoder(
             rows = as_tensor(X).to(device, torch.float64)
             model = previous or self._make_model(rows, seed)
             rows = model.standardize(rows).float()
-            net = self.net_ if incremental and self._is_incremental() else None
+            goes_on = previous is not None and self._is_incremental
+            net = self.net_ if incremental and goes_on else None
             if net is None:
                 net = self._make_net(model, rows, seed, incremental).initialize()
             if net.max_epochs:
                 net.partial_fit(rows)
         self._store(net, rows, seed)
         self.mean_ = like(net.module_.shift, X)
+        self._is_incremental = incremental
         return self
+
+    def _check_size(self, previous):
+        if previous is not None and previous.n_components != self.n_components:
+            raise ValueError(
+                f"n_components={self.n_components}, but the fit that goes on has "
+                f"{previous.n_components}; set warm_start=False to start anew."
+            )
 
     def _make_model(self, rows, seed):
         """Return a model at its start; `rows` (n, d) are float64, on the device."""
@@ -283,6 +294,8 @@ class BaseAutoencoder(
             n_features, k, bodies, self._latent, likelihood, self._make_prior()
         ).to(rows.device)
         model.set_scale(rows)
+        if not (model.scale.isfinite() and model.shift.isfinite().all()):
+            raise ValueError("X is too large: the square of its values overflows.")
         if self.init == "pca":
             data, factor = working_data(likelihood, rows.cpu(), model.shift.cpu())
             axes = principal_axes(data, k, seed)
@@ -339,12 +352,18 @@ class BaseAutoencoder(
         self.net_ = net
         self._seed = seed
         self.n_components_ = model.n_components
-        self.n_iter_ = len(net.history)
-        history = net.history.to_list()
-        self.loss_curve_ = [model.loss_in_data_units(e["train_loss"]) for e in history]
+        # An interrupted epoch has no loss.
+        epochs = [e for e in net.history if "train_loss" in e]
+        self.n_iter_ = len(epochs)
+        self.loss_curve_ = [model.loss_in_data_units(e["train_loss"]) for e in epochs]
         losses = self.loss_curve_
-        if history and "valid_loss" in history[-1]:
-            losses = [model.loss_in_data_units(e["valid_loss"]) for e in history]
+        self.__dict__.pop("validation_loss_curve_", None)
+        if hasattr(net, "start_loss_"):
+            losses = [
+                model.loss_in_data_units(e["valid_loss"])
+                for e in epochs
+                if "valid_loss" in e
+            ]
             self.validation_loss_curve_ = losses
             losses = [model.loss_in_data_units(net.start_loss_), *losses]
         self.best_loss_ = min(losses, default=None)
@@ -353,17 +372,12 @@ class BaseAutoencoder(
     def _fitted_model(self):
         return self.net_.module_ if hasattr(self, "net_") else None
 
-    def _is_incremental(self):
-        return hasattr(self, "net_") and self.net_.max_epochs == 1
-
     @property
     def _n_features_out(self):
         return self.n_components_
 
     def _validate(self, X, *, reset):
         X = validate_data(self, X, dtype=float_dtypes(X), reset=reset)
-        if reset:
-            self._make_likelihood().check(X)
         return X
 
     def _validate_rows(self, X, method):

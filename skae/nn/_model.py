@@ -68,6 +68,8 @@ class LatentModel(nn.Module):
             self.log_std = nn.Parameter(torch.zeros(n_components))
         else:
             self.log_std = None
+        # Root of the share of variance that the linear start leaves.
+        self.unexplained = 1.0
         # In float64, so that rows far from zero lose nothing when they are centred.
         self.register_buffer("shift", torch.zeros(n_features, dtype=torch.float64))
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
@@ -84,7 +86,8 @@ class LatentModel(nn.Module):
 
     def standardize(self, X: Tensor) -> Tensor:
         """Rows as the network sees them: centred, divided by one scale for all."""
-        return (X - self.shift.to(X.dtype)) / self.scale.to(X.dtype)
+        x = (X.to(self.shift.dtype) - self.shift) / self.scale
+        return x.to(X.dtype)
 
     def encode(self, x: Tensor) -> Point | DiagonalNormal:
         spine = self.spine
@@ -122,7 +125,8 @@ class LatentModel(nn.Module):
     def in_data_units(self, x: Tensor) -> Tensor:
         if not self.likelihood.is_scaled:
             return x
-        return x * self.scale.to(x.dtype) + self.shift.to(x.dtype)
+        X = x.to(self.shift.dtype) * self.scale + self.shift
+        return X.to(x.dtype)
 
     def loss_in_data_units(self, loss: float) -> float:
         log_likelihood = torch.tensor(-loss, dtype=torch.float64)

@@ -17,8 +17,11 @@ from torch import Tensor, nn
 from skae.nn._latents import DiagonalNormal
 from skae.nn._model import LatentModel
 
-# Smallest noise variance of the start, as a share of the mean variance of a feature.
-_SMALLEST_NOISE = 1e-6
+# Smallest noise variance of the start, as a share of the largest variance.
+_SMALLEST_NOISE = 1e-10
+
+# Smallest share of the variance that counts as unexplained by the start.
+_SMALLEST_SHARE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ def start_at(
     if not model.likelihood.is_scaled:
         share = smoothed_share(model.shift.double(), n_rows)
         spine.decode_bias.copy_(share.logit())
+    else:
+        share = 1 - float(variances.sum()) / model.n_features
+        model.unexplained = min(max(share, _SMALLEST_SHARE), 1.0) ** 0.5
     silence(model)
 
 
@@ -99,9 +105,14 @@ def start_at_random(model: LatentModel) -> None:
 @torch.no_grad()
 def silence(model: LatentModel) -> None:
     """Zero the output layers of the bodies: the spine speaks alone."""
-    for body in (model.encoder, model.decoder):
-        if body is None:
-            continue
-        *_, last = (m for m in body.modules() if isinstance(m, nn.Linear))
-        last.weight.zero_()
-        last.bias.zero_()
+    for layer in output_layers(model):
+        layer.weight.zero_()
+        layer.bias.zero_()
+
+
+def output_layers(model: LatentModel) -> list[nn.Linear]:
+    """The last linear layer of each body."""
+    bodies = [body for body in (model.encoder, model.decoder) if body is not None]
+    return [
+        [m for m in body.modules() if isinstance(m, nn.Linear)][-1] for body in bodies
+    ]

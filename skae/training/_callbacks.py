@@ -62,7 +62,7 @@ class BestEpoch(Callback):
 
     def on_epoch_end(self, net, dataset_valid=None, **kwargs):
         last = net.history[-1]
-        is_finite = math.isfinite(last["train_loss"])
+        is_finite = math.isfinite(last["train_loss"]) and net.parameters_.is_finite()
         loss = last["valid_loss"] if dataset_valid is not None else -math.inf
         is_best = is_finite and (loss < self.best_loss_ or dataset_valid is None)
         net.history.record("best", is_best)

@@ -9,7 +9,9 @@ import copy
 import torch
 from torch import Tensor, nn
 
-_HALVED = ("spine", "encoder", "decoder")
+from skae.nn._start import output_layers
+
+_NETWORK = ("spine", "encoder", "decoder")
 
 
 class FlatParameters:
@@ -47,17 +49,19 @@ class FlatParameters:
         self.computing = copy.deepcopy(module)
         self.averages, self.halves = [], []
         twins = dict(self.computing.named_parameters())
-        for (params, _), vector in zip(_groups(module), vectors):
+        for params, vector in zip(_groups(module).values(), vectors):
             self.averages.append(torch.cat([p.detach().reshape(-1) for _, p in params]))
             _bind([p for _, p in params], self.averages[-1])
             half = None
-            if precision == "bfloat16" and params[0][0].startswith(_HALVED):
+            if precision == "bfloat16" and params[0][0].startswith(_NETWORK):
                 half = vector.detach().to(torch.bfloat16)
             self.halves.append(half)
             mine = [twins[name] for name, _ in params]
             _bind(mine, vector.data if half is None else half)
             vector.grad = torch.zeros_like(vector)
-        self._groups = [[p for _, p in g] for g, _ in _groups(self.computing)]
+        self._groups = [
+            [p for _, p in params] for params in _groups(self.computing).values()
+        ]
         self._params = [p for params in self._groups for p in params]
 
     def backward(self, loss: Tensor) -> None:
@@ -79,6 +83,9 @@ class FlatParameters:
             if half is not None:
                 half.copy_(vector)
 
+    def is_finite(self) -> bool:
+        return all(bool(average.isfinite().all()) for average in self.averages)
+
     def state(self) -> list[Tensor]:
         return [average.clone() for average in self.averages]
 
@@ -95,31 +102,40 @@ class FlatParameters:
 
 
 def flat_vectors(module: nn.Module, alpha: float) -> list[dict]:
-    """Optimiser groups for `module`: one vector each, only weights of bodies decay."""
+    """Optimiser groups for `module`: one vector, decay and speed each.
+
+    The linear start, and what the output layers add to it, move in proportion to what
+    the start leaves unexplained: an optimiser of fixed step sizes would otherwise undo
+    a good start before it can improve on it. A log-variance has nats to walk and moves
+    faster than a weight.
+    """
+    groups = _groups(module)
+    speeds = {"hidden": 1.0, "output": module.unexplained, "distributions": 10.0}
     return [
         {
             "params": [
                 nn.Parameter(torch.cat([p.detach().reshape(-1) for _, p in params]))
             ],
-            "weight_decay": alpha if decays else 0.0,
+            "weight_decay": alpha if name == "hidden" else 0.0,
+            "speed": speeds[name],
         }
-        for params, decays in _groups(module)
+        for name, params in groups.items()
     ]
 
 
-def _groups(module: nn.Module) -> list[tuple[list[tuple[str, nn.Parameter]], bool]]:
-    """Named parameters in up to three groups: weights of the bodies, which decay; the
-    rest of the network; the distributions."""
-    bodies, network, distributions = [], [], []
+def _groups(module: nn.Module) -> dict[str, list[tuple[str, nn.Parameter]]]:
+    """Named parameters by the part they play: hidden layers; the spine and the output
+    layers beside it; the distributions. Groups of none are left out."""
+    outputs = {id(p) for layer in output_layers(module) for p in layer.parameters()}
+    groups = {"hidden": [], "output": [], "distributions": []}
     for name, p in module.named_parameters():
-        if name.startswith(("encoder", "decoder")) and p.ndim > 1:
-            bodies.append((name, p))
-        elif name.startswith(_HALVED):
-            network.append((name, p))
+        if not name.startswith(_NETWORK):
+            groups["distributions"].append((name, p))
+        elif name.startswith("spine") or id(p) in outputs:
+            groups["output"].append((name, p))
         else:
-            distributions.append((name, p))
-    groups = [(bodies, True), (network, False), (distributions, False)]
-    return [group for group in groups if group[0]]
+            groups["hidden"].append((name, p))
+    return {name: params for name, params in groups.items() if params}
 
 
 def _bind(params: list[nn.Parameter], vector: Tensor) -> None:

@@ -80,7 +80,7 @@ class LatentNet(NeuralNet):
         """Set the learning rate to a share of its peak."""
         rate = self.lr * self.rate_factor_ * share
         for group in self.optimizer_.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["speed"]
 
     def on_train_end(self, net, **kwargs):
         self.module_.eval()

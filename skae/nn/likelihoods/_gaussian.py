@@ -16,18 +16,9 @@ class Gaussian(nn.Module):
     n_params = 1
     is_scaled = True  # the model centres and scales the data
 
-    # The log-variance is learned this many times faster than a weight: a step of a
-    # typical weight is a small part of its range, which a log-variance walks in nats.
-    speed = 10.0
-
     def __init__(self, noise_variance: float = 1.0):
         super().__init__()
-        self.slow_log_variance = nn.Parameter(torch.zeros(()))
-        self.set_noise_variance(noise_variance)
-
-    @property
-    def log_variance(self) -> Tensor:
-        return self.slow_log_variance * self.speed
+        self.log_variance = nn.Parameter(torch.tensor(math.log(noise_variance)))
 
     @property
     def variance(self) -> Tensor:
@@ -35,7 +26,7 @@ class Gaussian(nn.Module):
 
     @torch.no_grad()
     def set_noise_variance(self, noise_variance: float) -> None:
-        self.slow_log_variance.fill_(math.log(noise_variance) / self.speed)
+        self.log_variance.fill_(math.log(noise_variance))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         log_variance = self.log_variance
