@@ -28,53 +28,15 @@ class MLP(nn.Module):
         )
 
     def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        if skip is None:
-            return self._output(self._hidden(x))
-        if skip[0].shape[0] <= skip[0].shape[1]:
-            return self._skip_beside_first_layer(x, *skip)
-        return self._skip_beside_last_layer(x, *skip)
-
-    def _skip_beside_first_layer(
-        self, x: Tensor, weight: Tensor, bias: Tensor
-    ) -> Tensor:
-        first = self.layers[0]
-        both = linear(
-            x, torch.cat([first.weight, weight]), torch.cat([first.bias, bias])
-        )
-        n_hidden = first.weight.shape[0]
-        value = self._output(self._hidden_from(both[:, :n_hidden]))
-        return value + _padded(both[:, n_hidden:], value)
-
-    def _skip_beside_last_layer(
-        self, x: Tensor, weight: Tensor, bias: Tensor
-    ) -> Tensor:
-        last = self.layers[-1]
-        if weight.shape[0] < last.weight.shape[0]:
-            value = self._output(self._hidden(x))
-            return value + _padded(linear(x, weight, bias), value)
-        return linear(
-            torch.cat([self._hidden(x), x], 1),
-            torch.cat([last.weight, weight], 1),
-            last.bias + bias,
-        )
-
-    def _hidden(self, x: Tensor) -> Tensor:
-        return self._hidden_from(linear(x, self.layers[0].weight, self.layers[0].bias))
-
-    def _hidden_from(self, x: Tensor) -> Tensor:
         activation = ACTIVATIONS[self.activation]
-        x = activation(x)
-        for layer in [*self.layers][1:-1]:
-            x = activation(linear(x, layer.weight, layer.bias))
-        return x
-
-    def _output(self, x: Tensor) -> Tensor:
-        return linear(x, self.layers[-1].weight, self.layers[-1].bias)
-
-
-def _padded(values: Tensor, like: Tensor) -> Tensor:
-    missing = like.shape[1] - values.shape[1]
-    return F.pad(values, (0, missing)) if missing else values
+        *hidden, last = self.layers
+        h = x
+        for layer in hidden:
+            h = activation(linear(h, layer.weight, layer.bias))
+        value = linear(h, last.weight, last.bias)
+        if skip is None:
+            return value
+        return plus_linear(value, x, *skip)
 
 
 def mlp(
