@@ -16,14 +16,14 @@ class Point:
     n_params = 1
 
     @classmethod
-    def from_params(cls, params: Tensor, log_std: Tensor | None = None) -> "Point":
+    def from_params(cls, params: Tensor) -> "Point":
         return cls(params)
 
     def rsample(self, noise: Tensor | None) -> Tensor:
         return self.mean
 
-    def divergence(self, prior: torch.nn.Module, z: Tensor) -> Tensor:
-        return self.mean.new_zeros(())
+    def divergence(self, prior: None, z: Tensor) -> None:
+        """A point has no density to compare."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,12 @@ class DiagonalNormal:
     n_params = 2
 
     @classmethod
-    def from_params(cls, params: Tensor, log_std: Tensor) -> "DiagonalNormal":
-        """Read ``(n, 2 k)`` encoder outputs: mean, and departure from `log_std`."""
-        mean, departure = params.to(log_std.dtype).chunk(2, dim=1)
-        # Beyond e^±10 of its start a standard deviation only overflows what follows.
-        return cls(mean, log_std + departure.clamp(-10, 10))
+    def from_params(cls, params: Tensor) -> "DiagonalNormal":
+        """Read encoder outputs (n, 2 k): mean and log of the standard deviation."""
+        params = params.to(torch.promote_types(params.dtype, torch.float32))
+        mean, log_std = params.chunk(2, dim=1)
+        # A standard deviation beyond these only overflows what follows.
+        return cls(mean, log_std.clamp(-30, 10))
 
     @property
     def std(self) -> Tensor:

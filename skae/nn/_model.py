@@ -19,19 +19,24 @@ from skae.nn._linear import linear
 class Terms(NamedTuple):
     """The two parts of the objective, in nats per row."""
 
-    reconstruction: Tensor  # (n,), minus the log-likelihood
-    divergence: Tensor  # (n,), or a scalar zero
+    log_likelihood: Tensor  # (n,)
+    divergence: Tensor | None  # (n,), None for a point code
 
 
 class Spine(nn.Module):
-    """The linear part of a model: ``z = A x + a`` and ``x^ = B z + b``."""
+    """The linear part of a model: ``z = A x + a`` and ``x^ = B z + b``.
 
-    def __init__(self, n_features: int, n_components: int):
+    The weights make the first outputs, means, of each side; the biases all of them.
+    """
+
+    def __init__(
+        self, n_features: int, n_components: int, n_code_params: int, n_data_params: int
+    ):
         super().__init__()
         self.encode_weight = nn.Parameter(torch.zeros(n_components, n_features))
-        self.encode_bias = nn.Parameter(torch.zeros(n_components))
+        self.encode_bias = nn.Parameter(torch.zeros(n_components * n_code_params))
         self.decode_weight = nn.Parameter(torch.zeros(n_features, n_components))
-        self.decode_bias = nn.Parameter(torch.zeros(n_features))
+        self.decode_bias = nn.Parameter(torch.zeros(n_features * n_data_params))
 
 
 class LatentModel(nn.Module):
@@ -62,12 +67,10 @@ class LatentModel(nn.Module):
         super().__init__()
         self.n_features, self.n_components = n_features, n_components
         self.latent, self.likelihood, self.prior = latent, likelihood, prior
-        self.spine = Spine(n_features, n_components)
+        self.spine = Spine(
+            n_features, n_components, latent.n_params, likelihood.n_params
+        )
         self.encoder, self.decoder = bodies
-        if latent is DiagonalNormal:
-            self.log_std = nn.Parameter(torch.zeros(n_components))
-        else:
-            self.log_std = None
         # Root of the share of variance that the linear start leaves.
         self.unexplained = 1.0
         # In float64, so that rows far from zero lose nothing when they are centred.
@@ -91,16 +94,14 @@ class LatentModel(nn.Module):
 
     def encode(self, x: Tensor) -> Point | DiagonalNormal:
         spine = self.spine
-        skip = spine.encode_weight, spine.encode_bias
-        n_out = self.n_components * self.latent.n_params
-        return self.latent.from_params(_sum(self.encoder, x, skip, n_out), self.log_std)
+        params = _sum(self.encoder, x, spine.encode_weight, spine.encode_bias)
+        return self.latent.from_params(params)
 
     def decode(self, z: Tensor) -> Tensor:
         """Parameters of the likelihood, (n, d * n_params)."""
         spine = self.spine
-        skip = spine.decode_weight, spine.decode_bias
-        n_out = self.n_features * self.likelihood.n_params
-        return _sum(self.decoder, z.to(spine.decode_weight.dtype), skip, n_out)
+        z = z.to(spine.decode_weight.dtype)
+        return _sum(self.decoder, z, spine.decode_weight, spine.decode_bias)
 
     def log_likelihood(self, params: Tensor, x: Tensor) -> Tensor:
         target = x if self.likelihood.is_scaled else x + self.shift.to(x.dtype)
@@ -111,7 +112,7 @@ class LatentModel(nn.Module):
         q = self.encode(x)
         z = q.rsample(noise)
         log_likelihood = self.log_likelihood(self.decode(z), x)
-        return Terms(-log_likelihood, q.divergence(self.prior, z))
+        return Terms(log_likelihood, q.divergence(self.prior, z))
 
     def code(self, x: Tensor) -> Tensor:
         """The mean code in the units that users see."""
@@ -162,11 +163,9 @@ class LatentModel(nn.Module):
         )
 
 
-def _sum(body, x: Tensor, skip: tuple[Tensor, Tensor], n_out: int) -> Tensor:
-    """``body(x)`` plus the linear map `skip` on the first of the `n_out` outputs."""
+def _sum(body: nn.Module | None, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``body(x) + bias``, and ``x @ weight.T`` on the first outputs."""
     if getattr(body, "carries_skip", False):
-        return body(x, skip)
-    value = linear(x, *skip)
-    if n_out > value.shape[1]:
-        value = F.pad(value, (0, n_out - value.shape[1]))
+        return body(x, (weight, bias))
+    value = F.pad(linear(x, weight), (0, len(bias) - len(weight))) + bias
     return value if body is None else value + body(x)

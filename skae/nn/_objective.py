@@ -6,7 +6,7 @@ from skae.nn._model import Terms
 
 
 class Objective(nn.Module):
-    """``reconstruction + beta * divergence``, in nats per row; `beta=1` is the ELBO.
+    """``beta * divergence - log_likelihood``, in nats per row; `beta=1` is the ELBO.
 
     Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a
     constrained variational framework. ICLR.
@@ -17,4 +17,6 @@ class Objective(nn.Module):
         self.beta = beta
 
     def forward(self, terms: Terms) -> Tensor:  # (n,)
-        return terms.reconstruction + self.beta * terms.divergence
+        if terms.divergence is None:
+            return -terms.log_likelihood
+        return self.beta * terms.divergence - terms.log_likelihood

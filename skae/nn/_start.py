@@ -69,7 +69,8 @@ def start_at(
         local = noise if model.likelihood.is_scaled else 1.0
         loading = signal.sqrt()  # (r,) standard deviation along each axis
         shrinkage = loading / (signal + local)
-        model.log_std[:r] = (local / (signal + local)).sqrt().log().to(model.log_std)
+        log_std = model.spine.encode_bias[model.n_components :]
+        log_std[:r] = (local / (signal + local)).sqrt().log()
         if hasattr(model.likelihood, "set_noise_variance"):
             model.likelihood.set_noise_variance(noise)
     else:
@@ -107,7 +108,8 @@ def silence(model: LatentModel) -> None:
     """Zero the output layers of the bodies: the spine speaks alone."""
     for layer in output_layers(model):
         layer.weight.zero_()
-        layer.bias.zero_()
+        if layer.bias is not None:
+            layer.bias.zero_()
 
 
 def output_layers(model: LatentModel) -> list[nn.Linear]:

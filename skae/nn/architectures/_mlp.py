@@ -13,9 +13,8 @@ from skae.nn._linear import linear
 class MLP(nn.Module):
     """Multilayer perceptron that can carry a linear map along.
 
-    Called with a ``skip`` pair (weight, bias), it returns its own value plus
-    ``x @ weight.T + bias`` on the first outputs. The extra product rides in the first
-    or in the last layer's own, whichever is narrower there, and costs next to nothing.
+    Called with a ``skip`` pair (weight, bias), it adds ``x @ weight.T`` to the first
+    outputs within its last product, and `bias` to all. Its own output layer has none.
     """
 
     carries_skip = True
@@ -23,20 +22,22 @@ class MLP(nn.Module):
     def __init__(self, widths: tuple[int, ...], activation: str):
         super().__init__()
         self.activation = activation
-        self.layers = nn.ModuleList(
-            nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths)
-        )
+        *hidden, output = pairwise(widths)
+        self.hidden = nn.ModuleList(nn.Linear(*sizes) for sizes in hidden)
+        self.output = nn.Linear(*output, bias=False)
 
     def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
         activation = ACTIVATIONS[self.activation]
-        *hidden, last = self.layers
         h = x
-        for layer in hidden:
+        for layer in self.hidden:
             h = activation(linear(h, layer.weight, layer.bias))
-        value = linear(h, last.weight, last.bias)
         if skip is None:
-            return value
-        return plus_linear(value, x, *skip)
+            return linear(h, self.output.weight)
+        weight, bias = skip
+        value = linear(h, self.output.weight, bias)
+        if len(weight) == len(bias):
+            return torch.addmm(value, x, weight.T)
+        return value + F.pad(linear(x, weight), (0, len(bias) - len(weight)))
 
 
 def mlp(

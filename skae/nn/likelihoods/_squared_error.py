@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class SquaredError(nn.Module):
@@ -14,7 +15,7 @@ class SquaredError(nn.Module):
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         # Half-precision squares are summed in float32.
         dtype = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
-        return -(x - params).square().sum(-1, dtype=dtype)
+        return -F.mse_loss(params, x, reduction="none").sum(-1, dtype=dtype)
 
     def mean(self, params: Tensor) -> Tensor:
         return params
