@@ -64,12 +64,12 @@ def load_mnist() -> tuple[np.ndarray, np.ndarray]:
     return X.astype(np.float32) / 255, y.astype(int)
 
 
-def subsample(table: Table) -> Table:
-    """At most `MAX_ROWS` rows, always the same ones."""
+def subsample(table: Table, max_rows: int) -> Table:
+    """At most `max_rows` rows, always the same ones."""
     n_rows = len(table.X)
-    if n_rows <= MAX_ROWS:
+    if n_rows <= max_rows:
         return table
-    chosen = np.random.default_rng(0).choice(n_rows, MAX_ROWS, replace=False)
+    chosen = np.random.default_rng(0).choice(n_rows, max_rows, replace=False)
     chosen.sort()
     y = None if table.y is None else table.y[chosen]
     return table._replace(X=table.X[chosen], y=y)
@@ -104,10 +104,9 @@ def _from_sklearn(name: str) -> Table:
 
 def _from_file(path: Path) -> Table:
     with np.load(path) as file:
-        return subsample(Table(path.stem, file["X"].astype(float), file["y"]))
+        return Table(path.stem, file["X"].astype(float), file["y"])
 
 
 def _mnist_table() -> Table:
     X, y = load_mnist()
-    chosen = subsample(Table("mnist", X, y, standardise=False))
-    return chosen._replace(X=chosen.X.astype(float))
+    return Table("mnist", X.astype(float), y, standardise=False)

@@ -12,7 +12,16 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from data_sets import N_MNIST_TRAIN, Split, Table, load_mnist, loaders, split
+from data_sets import (
+    MAX_ROWS,
+    N_MNIST_TRAIN,
+    Split,
+    Table,
+    load_mnist,
+    loaders,
+    split,
+    subsample,
+)
 from reporting import RESULTS, environment, write_json
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -113,15 +122,16 @@ def compare_table(table: Table, n_splits: int, done: set):
             }
 
 
-def compare_tables(names: list[str], n_splits: int, results: dict, path: Path) -> None:
+def compare_tables(arguments: argparse.Namespace, results: dict) -> None:
     """Fill ``results["rows"]``, saved after every row."""
     rows = results["rows"]
     done = {(row["table"], row["k"], row["split"]) for row in rows}
     available = loaders()
-    for name in names:
-        for row in compare_table(available[name](), n_splits, done):
+    for name in arguments.tables:
+        table = subsample(available[name](), arguments.max_rows)
+        for row in compare_table(table, arguments.splits, done):
             rows.append(row)
-            write_json(path, results)
+            write_json(arguments.output, results)
             print_row(row)
 
 
@@ -185,6 +195,7 @@ def parse_arguments() -> argparse.Namespace:
         "--tables", nargs="+", choices=names, default=names, metavar="NAME"
     )
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--max-rows", type=int, default=MAX_ROWS)
     parser.add_argument("--output", type=Path, default=RESULTS / "versus_pca.json")
     parser.add_argument(
         "--resume", action="store_true", help="keep the rows that the output has"
@@ -205,7 +216,8 @@ def main() -> None:
         results["mnist"] = compare_mnist()
     else:
         results["environment"] = environment()
-        compare_tables(arguments.tables, arguments.splits, results, arguments.output)
+        results["max_rows"] = arguments.max_rows
+        compare_tables(arguments, results)
     report(results, arguments.output)
 
 

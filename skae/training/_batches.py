@@ -61,7 +61,7 @@ class ResidentBatches:
         missing = len(self) * self.batch_size - len(self.X)
         order = torch.cat([order, order[:missing]])
         for rows in order.split(self._rows_at_once()):
-            yield from self.X[rows].split(self.batch_size)
+            yield from self.X.index_select(0, rows).split(self.batch_size)
 
     def _rows_at_once(self) -> int:
         """Rows to gather in one call: many small batches, or one that fills a cache."""
