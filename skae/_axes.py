@@ -24,8 +24,10 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
     n_rows, n_features = X.shape
     rank = min(n_components, n_rows - 1, n_features)
     if rank < 1 or not X.any():
-        return PrincipalAxes(X.new_zeros((0, n_features)), X.new_zeros(0), 0.0)
-    pca = PCA(rank, svd_solver=_solver(*X.shape), random_state=seed).fit(X.numpy())
+        return PrincipalAxes(torch.zeros(0, n_features), torch.zeros(0), 0.0)
+    pca = PCA(rank, svd_solver=_solver(*X.shape), random_state=seed).fit(
+        X.numpy(force=True)
+    )
     # Axes of no variance have directions that mean nothing.
     variances = pca.explained_variance_
     keep = variances > variances.max() * np.finfo(np.float64).eps

@@ -30,7 +30,7 @@ from skae._sklearn import (
 )
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._model import LatentModel
-from skae.nn._start import start_at, start_at_random, working_data
+from skae.nn._start import start_at, start_at_random, working_factor
 from skae.nn.architectures import ARCHITECTURES
 from skae.training import LatentNet, training_callbacks
 from skae.training._batches import CHUNK, HeldOut
@@ -294,11 +294,14 @@ class BaseAutoencoder(
             n_features, k, bodies, self._latent, likelihood, self._make_prior()
         ).to(rows.device)
         model.set_scale(rows)
-        if not (model.scale.isfinite() and model.shift.isfinite().all()):
-            raise ValueError("X is too large: the square of its values overflows.")
+        variance = float(model.scale.square())
+        if not 0 < variance < math.inf:
+            raise ValueError(
+                f"The variance of X, {variance:g}, is out of range; rescale X."
+            )
         if self.init == "pca":
-            data, factor = working_data(likelihood, rows.cpu(), model.shift.cpu())
-            axes = principal_axes(data, k, seed)
+            factor = working_factor(model, len(rows))
+            axes = principal_axes(model.standardize(rows) * factor, k, seed)
             start_at(model, axes, factor, len(rows))
         else:
             start_at_random(model)

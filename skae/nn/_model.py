@@ -76,13 +76,17 @@ class LatentModel(nn.Module):
         # In float64, so that rows far from zero lose nothing when they are centred.
         self.register_buffer("shift", torch.zeros(n_features, dtype=torch.float64))
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
-        self.register_buffer("code_scale", torch.ones(n_components))
+        self.register_buffer(
+            "code_scale", torch.ones(n_components, dtype=torch.float64)
+        )
 
     def set_scale(self, X: Tensor) -> None:
         """Take the centre, and one scale for all features, from rows in float64."""
         self.shift = X.mean(0)
         if self.likelihood.is_scaled:
-            scale = (X - self.shift).square().mean().sqrt()
+            centred = X - self.shift
+            peak = centred.abs().max()  # its square may overflow, or vanish
+            scale = peak * (centred / peak).square().mean().sqrt()
             # Rows that differ by rounding alone have no scale.
             smallest = torch.finfo(X.dtype).eps * X.abs().max()
             self.scale = torch.where(scale > smallest, scale, torch.ones_like(scale))
@@ -116,11 +120,13 @@ class LatentModel(nn.Module):
 
     def code(self, x: Tensor) -> Tensor:
         """The mean code in the units that users see."""
-        return self.encode(x).mean * self.code_scale
+        return (self.encode(x).mean * self.code_scale).to(x.dtype)
 
     def reconstruct(self, code: Tensor) -> Tensor:
         """The decoder's mean in data units."""
-        mean = self.likelihood.mean(self.decode(code / self.code_scale))
+        mean = self.likelihood.mean(
+            self.decode((code / self.code_scale).to(code.dtype))
+        )
         return self.in_data_units(mean)
 
     def in_data_units(self, x: Tensor) -> Tensor:

@@ -33,66 +33,66 @@ class PrincipalAxes:
     noise_variance: float  # mean variance of the discarded axes
 
 
-def working_data(
-    likelihood: nn.Module, X: Tensor, mean: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Data whose principal axes start the spine, and the factor (d,) that made them.
+def working_factor(model: LatentModel, n_rows: int) -> Tensor:
+    """Factor (d,) that makes standardized rows locally normal with equal noise.
 
-    A Bernoulli likelihood is locally normal with variance p (1 - p), so its axes are
-    those of Pearson residuals (x - p) / sqrt(p (1 - p)); the others' are the data's.
+    A Bernoulli feature has variance p (1 - p) around its mean: the axes are then those
+    of Pearson residuals. Other likelihoods are normal as they are.
     """
-    if likelihood.is_scaled:
-        return X - mean, torch.ones_like(mean)
-    p = smoothed_share(mean, len(X))
-    factor = (p * (1 - p)).rsqrt()
-    return (X - mean) * factor, factor
+    if model.likelihood.is_scaled:
+        return torch.ones_like(model.shift)
+    p = _smoothed_share(model.shift, n_rows)
+    return (p * (1 - p)).rsqrt()
 
 
-def smoothed_share(mean: Tensor, n_rows: int) -> Tensor:
+def _smoothed_share(mean: Tensor, n_rows: int) -> Tensor:
     """Shares kept off zero and one by half a count each (Krichevsky and Trofimov)."""
     return (mean * n_rows + 0.5) / (n_rows + 1)
 
 
 @torch.no_grad()
-def start_at(
-    model: LatentModel, axes: PrincipalAxes, factor: Tensor, n_rows: int
-) -> None:
-    """Set the spine of `model`, whose shift and scale are set, to the linear start."""
-    scale = model.scale.double().cpu()
-    r = len(axes.variances)
-    variances = axes.variances / scale**2  # (r,) of the standardized working data
-    floor = _SMALLEST_NOISE * max(float(variances.max()) if r else 1.0, 1e-300)
-    noise = max(axes.noise_variance / float(scale) ** 2, floor)
+def start_at(model: LatentModel, axes: PrincipalAxes, factor: Tensor, n_rows: int):
+    """Set the spine of `model` to the linear solution, and silence its bodies.
+
+    `axes` belong to the standardized rows times `factor`.
+    """
+    spine, r = model.spine, len(axes.variances)
+    largest = float(axes.variances.max()) if r else 1.0
+    floor = _SMALLEST_NOISE * largest
     if model.latent is DiagonalNormal:
-        signal = (variances - noise).clamp(min=0)
-        # A unit-variance working likelihood, unless the noise itself is learned.
-        local = noise if model.likelihood.is_scaled else 1.0
-        loading = signal.sqrt()  # (r,) standard deviation along each axis
-        shrinkage = loading / (signal + local)
-        log_std = model.spine.encode_bias[model.n_components :]
-        log_std[:r] = (local / (signal + local)).sqrt().log()
-        if hasattr(model.likelihood, "set_noise_variance"):
-            model.likelihood.set_noise_variance(noise)
+        noise = max(axes.noise_variance, floor)
+        loading, shrinkage = _probabilistic_start(model, axes.variances, noise)
     else:
-        loading = variances.clamp(min=floor).sqrt()
+        loading = axes.variances.clamp(min=floor).sqrt()
         shrinkage = 1 / loading
-        model.code_scale[:r] = (loading * scale).to(model.code_scale)
-    spine, components = model.spine, axes.components
-    spine.encode_weight[:r] = (shrinkage[:, None] * components * factor).to(
-        spine.encode_weight
-    )
-    # A logit moves by factor^2 for each unit of probability, and one factor is in the
-    # working data already.
-    spine.decode_weight[:, :r] = ((loading[:, None] * components * factor).T).to(
-        spine.decode_weight
-    )
-    if not model.likelihood.is_scaled:
-        share = smoothed_share(model.shift.double(), n_rows)
-        spine.decode_bias.copy_(share.logit())
-    else:
-        share = 1 - float(variances.sum()) / model.n_features
+        model.code_scale[:r] = loading * model.scale.cpu()
+    components = axes.components * factor.cpu()
+    spine.encode_weight[:r] = (shrinkage[:, None] * components).to(spine.encode_weight)
+    spine.decode_weight[:, :r] = (loading * components.T).to(spine.decode_weight)
+    if model.likelihood.is_scaled:
+        share = 1 - float(axes.variances.sum()) / model.n_features
         model.unexplained = min(max(share, _SMALLEST_SHARE), 1.0) ** 0.5
+    else:
+        spine.decode_bias.copy_(_smoothed_share(model.shift, n_rows).logit())
     silence(model)
+
+
+def _probabilistic_start(
+    model: LatentModel, variances: Tensor, noise: float
+) -> tuple[Tensor, Tensor]:
+    """Standard deviation along each axis, and the factor of the posterior mean, (r,).
+
+    The rows decide how much of each axis is noise, but a posterior must answer to the
+    noise of its likelihood: the same where that is learned, one for Pearson residuals.
+    """
+    signal = (variances - noise).clamp(min=0)
+    local = noise if model.likelihood.is_scaled else 1.0
+    log_std = model.spine.encode_bias[model.n_components :]
+    log_std[: len(variances)] = 0.5 * (local / (signal + local)).log()
+    if hasattr(model.likelihood, "set_noise_variance"):
+        model.likelihood.set_noise_variance(noise)
+    loading = signal.sqrt()
+    return loading, loading / (signal + local)
 
 
 @torch.no_grad()
