@@ -45,6 +45,9 @@ _AVERAGED_EPOCHS = 1.0
 # Fewer rows are all trained on: a held-out row or two would judge nothing.
 _FEWEST_ROWS_TO_SPLIT = 10
 
+# Rows a component below which a PCA fits held-out rows because it has seen them.
+_FEW_ROWS = 10
+
 # Rows whose codes are kept for the density behind `sample`, and its components, as in
 # Ghosh et al. (2020).
 _N_KEPT_CODES = 10_000
@@ -259,18 +262,33 @@ class BaseAutoencoder(
         with torch.random.fork_rng(cuda):
             torch.manual_seed(seed)
             rows = as_tensor(X).to(device, torch.float64)
-            model = previous or self._make_model(rows, seed)
-            rows = model.standardize(rows).float()
-            goes_on = previous is not None and self._is_incremental
-            net = self.net_ if incremental and goes_on else None
-            if net is None:
-                net = self._make_net(model, rows, seed, incremental).initialize()
-            if net.max_epochs:
-                net.partial_fit(rows)
+            model = previous or self._make_model(rows)
+            net = self._fit_net(model, model.standardize(rows), seed, incremental)
         self._store(net, rows, seed)
         self.mean_ = like(net.module_.shift, X)
         self._is_incremental = incremental
         return self
+
+    def _fit_net(self, model, rows, seed, incremental):
+        """Start and train `model`, which is new or was fitted before."""
+        split = None if incremental else self._make_split(len(rows), seed)
+        # So many components reproduce whatever rows the PCA has seen: the start is
+        # then judged on rows that it has not, and made anew if training did not help.
+        is_blind = bool(
+            split and self.max_iter and len(rows) < _FEW_ROWS * model.n_components
+        )
+        is_new = model is not self._fitted_model()
+        if is_new:
+            self._start(model, split(rows)[0] if is_blind else rows, seed)
+        if not is_new and incremental and self._is_incremental:
+            net = self.net_
+        else:
+            net = self._make_net(model, rows, seed, split, incremental).initialize()
+        if net.max_epochs:
+            net.partial_fit(rows.float())
+        if is_new and is_blind and net.kept_start_:
+            self._start(model, rows, seed)
+        return net
 
     def _check_size(self, previous):
         if previous is not None and previous.n_components != self.n_components:
@@ -279,8 +297,8 @@ class BaseAutoencoder(
                 f"{previous.n_components}; set warm_start=False to start anew."
             )
 
-    def _make_model(self, rows, seed):
-        """Return a model at its start; `rows` (n, d) are float64, on the device."""
+    def _make_model(self, rows):
+        """Return a model that knows the scale of `rows` (n, d), float64."""
         n_features, k = rows.shape[1], self.n_components
         likelihood = self._make_likelihood()
         bodies = ARCHITECTURES[self.architecture](
@@ -299,18 +317,27 @@ class BaseAutoencoder(
             raise ValueError(
                 f"The variance of X, {variance:g}, is out of range; rescale X."
             )
-        if self.init == "pca":
-            factor = working_factor(model, len(rows))
-            axes = principal_axes(model.standardize(rows) * factor, k, seed)
-            start_at(model, axes, factor, len(rows))
-        else:
-            start_at_random(model)
         return model
 
-    def _make_net(self, model, rows, seed, incremental):
+    def _start(self, model, rows, seed):
+        """Set the weights of `model`; `rows` are standardized, float64."""
+        if self.init == "random":
+            start_at_random(model)
+            return
+        factor = working_factor(model, len(rows))
+        axes = principal_axes(rows * factor, model.n_components, seed)
+        start_at(model, axes, factor, len(rows))
+
+    def _make_split(self, n_rows, seed):
+        """Return what holds rows out, or None."""
+        holds_out = self.early_stopping and n_rows > 1
+        if self.early_stopping == "auto":
+            holds_out = n_rows >= _FEWEST_ROWS_TO_SPLIT
+        return HeldOut(self.validation_fraction, seed) if holds_out else None
+
+    def _make_net(self, model, rows, seed, split, incremental):
         batch_size = self._batch_size(len(rows))
         n_weights = sum(p.numel() for p in model.parameters())
-        holds_out = not incremental and self._holds_out(len(rows))
         return LatentNet(
             model,
             alpha=self.alpha,
@@ -324,7 +351,7 @@ class BaseAutoencoder(
             lr=self.learning_rate_init,
             max_epochs=1 if incremental else self.max_iter,
             batch_size=batch_size,
-            train_split=HeldOut(self.validation_fraction, seed) if holds_out else None,
+            train_split=split,
             callbacks=training_callbacks(
                 schedule=not incremental,
                 patience=self.n_iter_no_change,
@@ -341,11 +368,6 @@ class BaseAutoencoder(
             return min(self.batch_size, n_rows)
         power = round(math.log2(n_rows / _STEPS_PER_EPOCH))
         return min(2 ** min(max(power, 3), 8), n_rows)
-
-    def _holds_out(self, n_rows):
-        if self.early_stopping == "auto":
-            return n_rows >= _FEWEST_ROWS_TO_SPLIT
-        return self.early_stopping and n_rows > 1
 
     # The fitted state.
 
@@ -404,7 +426,7 @@ class BaseAutoencoder(
     def _keep_codes(self, rows, seed):
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(rows), generator=generator)[:_N_KEPT_CODES]
-        kept = rows[order.to(rows.device)]
+        kept = self.net_.module_.standardize(rows[order.to(rows.device)]).float()
         with torch.no_grad():
             codes = [self._code_draws(x, generator) for x in kept.split(CHUNK)]
         self._codes = torch.cat(codes).double().cpu()

@@ -118,6 +118,11 @@ class LatentModel(nn.Module):
         log_likelihood = self.log_likelihood(self.decode(z), x)
         return Terms(log_likelihood, q.divergence(self.prior, z))
 
+    def mean_square(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """Squared error of a drawn code's reconstruction, mean over features, (n,)."""
+        params = self.decode(self.encode(x).rsample(noise))
+        return (self.likelihood.mean(params) - x).square().mean(-1)
+
     def code(self, x: Tensor) -> Tensor:
         """The mean code in the units that users see."""
         return (self.encode(x).mean * self.code_scale).to(x.dtype)

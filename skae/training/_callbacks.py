@@ -5,7 +5,11 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EpochTimer, PrintLog
+from torch import Tensor
 from tqdm.auto import tqdm
+
+# Held-out rows that are too few to trust their mean alone.
+_FEW_ROWS = 10
 
 
 class OneCycle(Callback):
@@ -46,6 +50,9 @@ class BestEpoch(Callback):
     After `patience` epochs without a better one, and whenever the loss is not finite,
     training goes back to the best weights and on from there at `cut` times the rate,
     at most `n_returns` times. Without held-out rows the last finite epoch is the best.
+
+    To leave the start takes evidence: an improvement of a standard error where ten
+    rows or fewer are held out, and of a falling share of it where there are more.
     """
 
     def __init__(self, patience: int, cut: float = 0.25, n_returns: int = 3):
@@ -54,25 +61,37 @@ class BestEpoch(Callback):
     def on_train_begin(self, net, **kwargs):
         self.best_loss_ = math.inf
         self.state_ = net.parameters_.state()
+        net.kept_start_ = True
         self.n_stale_ = self.n_returns_ = 0
 
     def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
         if dataset_valid is not None and not math.isfinite(self.best_loss_):
-            self.best_loss_ = net.start_loss_ = net.validation_loss(dataset_valid)
+            self.start_losses_ = net.held_out_losses(dataset_valid, is_start=True)
+            self.best_loss_ = net.start_loss_ = float(self.start_losses_.mean())
 
     def on_epoch_end(self, net, dataset_valid=None, **kwargs):
         last = net.history[-1]
         is_finite = math.isfinite(last["train_loss"]) and net.parameters_.is_finite()
         loss = last["valid_loss"] if dataset_valid is not None else -math.inf
-        is_best = is_finite and (loss < self.best_loss_ or dataset_valid is None)
+        is_best = is_finite and (
+            dataset_valid is None
+            or (loss < self.best_loss_ and self._has_left_start(net.valid_losses_))
+        )
         net.history.record("best", is_best)
         if is_best:
             self.best_loss_, self.n_stale_ = loss, 0
             self.state_ = net.parameters_.state()
+            net.kept_start_ = False
             return
         self.n_stale_ += 1
         if not is_finite or self.n_stale_ >= self.patience:
             self._go_back(net, is_finite)
+
+    def _has_left_start(self, losses: Tensor) -> bool:
+        gains = self.start_losses_ - losses
+        n_rows = len(gains)
+        error = gains.std() / n_rows**0.5 if n_rows > 1 else gains.abs()
+        return bool(gains.mean() > error * min(1, _FEW_ROWS / n_rows))
 
     def _go_back(self, net, is_finite):
         net.parameters_.load(self.state_)
@@ -96,6 +115,7 @@ class BestEpoch(Callback):
     def on_train_end(self, net, **kwargs):
         net.parameters_.load(self.state_)
         del self.state_
+        self.__dict__.pop("start_losses_", None)
 
 
 class Progress(Callback):

@@ -70,10 +70,13 @@ class FlatParameters:
             loss, self._params, allow_unused=True, materialize_grads=True
         )
         start = 0
-        for params, vector in zip(self._groups, self.vectors):
+        for params, half, vector in zip(self._groups, self.halves, self.vectors):
             pieces = [g.reshape(-1) for g in gradients[start : start + len(params)]]
-            torch.cat(pieces, out=vector.grad)
             start += len(params)
+            if half is None:
+                torch.cat(pieces, out=vector.grad)
+            else:  # joined first: a copy that converts is one call then
+                vector.grad.copy_(torch.cat(pieces))
 
     @torch.no_grad()
     def update(self) -> None:

@@ -1,6 +1,5 @@
 """The skorch net that every estimator has."""
 
-import math
 import warnings
 from contextlib import contextmanager
 
@@ -93,6 +92,7 @@ class LatentNet(NeuralNet):
     def _release(self) -> None:
         """Drop what only a running fit needs; another may follow a single pass."""
         del self.parameters_, self.generator_
+        self.__dict__.pop("valid_losses_", None)
         if self.max_epochs > 1:
             self.optimizer_.state.clear()
 
@@ -123,7 +123,8 @@ class LatentNet(NeuralNet):
         if iterator is None:
             return
         if not training:
-            self.history.record(prefix + "_loss", self.validation_loss(iterator.X))
+            self.valid_losses_ = self.held_out_losses(iterator.X)
+            self.history.record(prefix + "_loss", float(self.valid_losses_.mean()))
             return
         self._set_training(True)
         self.parameters_.computing.train()
@@ -155,17 +156,34 @@ class LatentNet(NeuralNet):
         return self.criterion_(y_pred).mean()
 
     @torch.no_grad()
-    def validation_loss(self, X: Tensor) -> float:
-        """Mean objective of held-out rows in float32, with the same draws each time."""
+    def held_out_losses(self, X: Tensor, *, is_start: bool = False) -> Tensor:
+        """Objective of each row in float32, with the same draws each time, (n,).
+
+        Noise that is learned is first raised to that of these rows, which the weights
+        have not seen, if it is below; the linear start stays as it is.
+        """
         self.module_.eval()
+        if not is_start and hasattr(self.module_.likelihood, "set_noise_variance"):
+            self._raise_noise(X)
+        return self._mean_over_draws(
+            X, lambda x, noise: self.criterion_(self.module_(x, noise))
+        )
+
+    def _raise_noise(self, X: Tensor) -> None:
+        squares = self._mean_over_draws(X, self.module_.mean_square)
+        learned = self.parameters_.computing.likelihood.variance
+        self.module_.likelihood.set_noise_variance(
+            max(float(squares.mean()), float(learned))
+        )
+
+    def _mean_over_draws(self, X: Tensor, function) -> Tensor:
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        total = 0.0
-        for _ in range(max(1, self.n_valid_draws)):
-            for x in ResidentBatches(X, CHUNK):
-                terms = self.module_(x.float(), self._noise(len(x), generator))
-                total += self.criterion_(terms).sum(dtype=torch.float64)
-        loss = float(total) / (len(X) * max(1, self.n_valid_draws))
-        return loss if math.isfinite(loss) else math.inf
+        n_draws = max(1, self.n_valid_draws)
+        values = [
+            sum(function(x, self._noise(len(x), generator)) for _ in range(n_draws))
+            for x in ResidentBatches(X, CHUNK)
+        ]
+        return torch.cat(values).double() / n_draws
 
     def _noise(self, n_rows: int, generator: torch.Generator) -> Tensor | None:
         if not self.n_valid_draws:
