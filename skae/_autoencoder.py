@@ -82,8 +82,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     validation_loss_curve_ : list of float
         The same of the held-out rows, where there are any.
     best_loss_ : float or None
-        Lowest held-out loss, the start included; without held-out rows the lowest
-        training loss, None if nothing was trained.
+        Held-out loss of the epoch that was kept, the start included; without held-out
+        rows the training loss of the last epoch, None if nothing was trained.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
     n_features_in_ : int

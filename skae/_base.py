@@ -381,17 +381,12 @@ class BaseAutoencoder(
         epochs = [e for e in net.history if "train_loss" in e]
         self.n_iter_ = len(epochs)
         self.loss_curve_ = [model.loss_in_data_units(e["train_loss"]) for e in epochs]
-        losses = self.loss_curve_
         self.__dict__.pop("validation_loss_curve_", None)
         if hasattr(net, "start_loss_"):
-            losses = [
-                model.loss_in_data_units(e["valid_loss"])
-                for e in epochs
-                if "valid_loss" in e
-            ]
-            self.validation_loss_curve_ = losses
-            losses = [model.loss_in_data_units(net.start_loss_), *losses]
-        self.best_loss_ = min(losses, default=None)
+            losses = [e["valid_loss"] for e in epochs if "valid_loss" in e]
+            self.validation_loss_curve_ = [model.loss_in_data_units(v) for v in losses]
+        best = getattr(net, "best_loss_", None)
+        self.best_loss_ = None if best is None else model.loss_in_data_units(best)
         self._keep_codes(rows, seed)
 
     def _fitted_model(self):

@@ -96,8 +96,8 @@ class VAETransformer(BaseAutoencoder):
     validation_loss_curve_ : list of float
         The same of the held-out rows, where there are any.
     best_loss_ : float or None
-        Lowest held-out loss, the start included; without held-out rows the lowest
-        training loss, None if nothing was trained.
+        Held-out loss of the epoch that was kept, the start included; without held-out
+        rows the training loss of the last epoch, None if nothing was trained.
     noise_variance_ : float
         Learned variance of a feature around its reconstruction, in squared units of X;
         only with ``likelihood="gaussian"``.

@@ -3,12 +3,14 @@
 import copy
 import math
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping
+from skorch.history import History
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.nn._latents import DiagonalNormal
@@ -294,9 +296,29 @@ def held_out_loss(model, X):
 @pytest.mark.parametrize("rate", [1e-3, 0.03, 3.0])
 def test_the_best_epoch_is_restored_start_included(estimator, rate, curved):
     model = estimator(2, learning_rate_init=rate, **SMALL).fit(curved)
-    losses = [model.net_.start_loss_, *model.net_.history[:, "valid_loss"]]
-    assert len(losses) == 9
-    assert held_out_loss(model, curved) == min(losses)
+    epochs = model.net_.history[:, ("valid_loss", "best")]
+    assert len(epochs) == 8
+    kept = [model.net_.start_loss_, *(loss for loss, is_best in epochs if is_best)]
+    assert kept == sorted(kept, reverse=True)
+    assert held_out_loss(model, curved) == kept[-1]
+
+
+@pytest.mark.parametrize(
+    "n_rows, gain, is_evidence",
+    [(10, 0.9, False), (10, 1.1, True), (40, 0.2, False), (40, 0.3, True)],
+)
+def test_leaving_the_start_takes_evidence(n_rows, gain, is_evidence):
+    """A standard error of ten rows, a quarter of one of forty."""
+    spread = torch.ones(n_rows, dtype=torch.float64)
+    spread[::2] = -1
+    error = spread.std() / n_rows**0.5
+    judge = BestEpoch(patience=1)
+    judge.start_losses_ = torch.full((n_rows,), 5.0, dtype=torch.float64)
+    losses = 5.0 - gain * error - spread
+    net = SimpleNamespace(valid_losses_=losses, best_loss_=5.0, history=History())
+    net.history.new_epoch()
+    net.history.record("valid_loss", float(losses.mean()))
+    assert judge._is_better(net) == is_evidence
 
 
 @both
@@ -316,7 +338,7 @@ def test_best_loss_is_in_data_units(curved):
     ) ** 2
     assert model.best_loss_ == pytest.approx(squared.sum(1).mean(), rel=1e-4)
     start = model.net_.module_.loss_in_data_units(model.net_.start_loss_)
-    assert model.best_loss_ == min(start, *model.validation_loss_curve_)
+    assert model.best_loss_ in [start, *model.validation_loss_curve_]
 
 
 def test_training_losses_are_in_data_units(curved):
@@ -343,13 +365,12 @@ def test_training_pays_on_a_curved_surface(estimator, curved):
 # Early stopping.
 
 
-def end_by_the_rule(losses, patience, n_returns=3):
+def end_by_the_rule(bests, patience, n_returns=3):
     """Epoch after which a fit ends: it goes back after `patience` epochs without a
-    better one, and the time after the last return it ends. The start comes first."""
-    best, stale, returns = losses[0], 0, 0
-    for epoch, loss in enumerate(losses[1:], 1):
-        stale = 0 if loss < best else stale + 1
-        best = min(best, loss)
+    better one, and the time after the last return it ends."""
+    stale, returns = 0, 0
+    for epoch, is_best in enumerate(bests, 1):
+        stale = 0 if is_best else stale + 1
         if stale == patience:
             stale, returns = 0, returns + 1
         if returns > n_returns:
@@ -364,9 +385,8 @@ def test_a_fit_ends_when_returns_do_not_help(estimator, early_stopping, iris):
     model = estimator(
         2, learning_rate_init=0.3, early_stopping=early_stopping, **params
     ).fit(iris)
-    losses = [model.net_.start_loss_, *model.net_.history[:, "valid_loss"]]
     assert model.n_iter_ == len(model.validation_loss_curve_) < 200
-    assert model.n_iter_ == end_by_the_rule(losses, 4)
+    assert model.n_iter_ == end_by_the_rule(model.net_.history[:, "best"], 4)
 
 
 @pytest.mark.parametrize("n, has_validation", [(9, False), (40, True)])

@@ -5,7 +5,6 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EpochTimer, PrintLog
-from torch import Tensor
 from tqdm.auto import tqdm
 
 # Held-out rows that are too few to trust their mean alone.
@@ -59,27 +58,26 @@ class BestEpoch(Callback):
         self.patience, self.cut, self.n_returns = patience, cut, n_returns
 
     def on_train_begin(self, net, **kwargs):
-        self.best_loss_ = math.inf
+        self.start_losses_ = None
         self.state_ = net.parameters_.state()
         net.kept_start_ = True
         self.n_stale_ = self.n_returns_ = 0
 
     def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
-        if dataset_valid is not None and not math.isfinite(self.best_loss_):
+        if dataset_valid is not None and self.start_losses_ is None:
             self.start_losses_ = net.held_out_losses(dataset_valid, is_start=True)
-            self.best_loss_ = net.start_loss_ = float(self.start_losses_.mean())
+            net.start_loss_ = net.best_loss_ = float(self.start_losses_.mean())
 
     def on_epoch_end(self, net, dataset_valid=None, **kwargs):
         last = net.history[-1]
         is_finite = math.isfinite(last["train_loss"]) and net.parameters_.is_finite()
-        loss = last["valid_loss"] if dataset_valid is not None else -math.inf
-        is_best = is_finite and (
-            dataset_valid is None
-            or (loss < self.best_loss_ and self._has_left_start(net.valid_losses_))
-        )
+        is_best = is_finite and (dataset_valid is None or self._is_better(net))
         net.history.record("best", is_best)
         if is_best:
-            self.best_loss_, self.n_stale_ = loss, 0
+            net.best_loss_ = last[
+                "valid_loss" if dataset_valid is not None else "train_loss"
+            ]
+            self.n_stale_ = 0
             self.state_ = net.parameters_.state()
             net.kept_start_ = False
             return
@@ -87,11 +85,12 @@ class BestEpoch(Callback):
         if not is_finite or self.n_stale_ >= self.patience:
             self._go_back(net, is_finite)
 
-    def _has_left_start(self, losses: Tensor) -> bool:
-        gains = self.start_losses_ - losses
+    def _is_better(self, net) -> bool:
+        gains = self.start_losses_ - net.valid_losses_
         n_rows = len(gains)
         error = gains.std() / n_rows**0.5 if n_rows > 1 else gains.abs()
-        return bool(gains.mean() > error * min(1, _FEW_ROWS / n_rows))
+        has_left_start = gains.mean() > error * min(1, _FEW_ROWS / n_rows)
+        return bool(has_left_start) and net.history[-1, "valid_loss"] < net.best_loss_
 
     def _go_back(self, net, is_finite):
         net.parameters_.load(self.state_)
@@ -114,8 +113,7 @@ class BestEpoch(Callback):
 
     def on_train_end(self, net, **kwargs):
         net.parameters_.load(self.state_)
-        del self.state_
-        self.__dict__.pop("start_losses_", None)
+        del self.state_, self.start_losses_
 
 
 class Progress(Callback):
