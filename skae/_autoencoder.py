@@ -173,7 +173,19 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.verbose = verbose
 
     def score_samples(self, X):
-        """Return minus the loss of each row's reconstruction."""
+        """Return minus the loss of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Minus the squared error summed over the features, in squared units of X; or
+            minus the cross-entropy, in nats.
+        """
         X = self._validate_rows(X, "score_samples")
         return self._map_rows(X, lambda model, x: model.log_loss(model.standardize(x)))
 

@@ -46,7 +46,7 @@ _AVERAGED_EPOCHS = 1.0
 _FEWEST_ROWS_TO_SPLIT = 10
 
 # Rows a component below which a PCA fits held-out rows because it has seen them.
-_FEW_ROWS = 10
+_ROWS_A_COMPONENT = 10
 
 # Rows whose codes are kept for the density behind `sample`, and its components, as in
 # Ghosh et al. (2020).
@@ -275,7 +275,9 @@ class BaseAutoencoder(
         # So many components reproduce whatever rows the PCA has seen: the start is
         # then judged on rows that it has not, and made anew if training did not help.
         is_blind = bool(
-            split and self.max_iter and len(rows) < _FEW_ROWS * model.n_components
+            split
+            and self.max_iter
+            and len(rows) < _ROWS_A_COMPONENT * model.n_components
         )
         is_new = model is not self._fitted_model()
         if is_new:

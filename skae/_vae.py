@@ -196,7 +196,27 @@ class VAETransformer(BaseAutoencoder):
         self.verbose = verbose
 
     def score_samples(self, X):
-        """Return a lower bound of the log-likelihood of each row, in nats."""
+        """Return a lower bound of the log-likelihood of each row.
+
+        The bound is importance-weighted [1]_ over 64 draws of the posterior, the same
+        for every row and every call: a row scores the same alone and among others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In nats, of densities in the units of X, comparable with
+            :meth:`sklearn.decomposition.PCA.score_samples`.
+
+        References
+        ----------
+        .. [1] Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted
+           autoencoders. ICLR.
+        """
         X = self._validate_rows(X, "score_samples")
         noise = self._score_noise()
 
@@ -207,7 +227,20 @@ class VAETransformer(BaseAutoencoder):
         return self._map_rows(X, bound)
 
     def posterior(self, X):
-        """Mean and standard deviation of the code of each row."""
+        """Return the posterior of the code of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_components)
+            What `transform` returns.
+        std : ndarray of shape (n_samples, n_components)
+            Standard deviations.
+        """
         X = self._validate_rows(X, "posterior")
 
         def moments(model, x):

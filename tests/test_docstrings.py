@@ -1,0 +1,41 @@
+"""The documentation of the public face is complete."""
+
+import pytest
+from numpydoc.validate import validate
+
+import skae
+
+# Of numpydoc's rules, those that this project does not follow.
+IGNORED = {
+    "EX01",  # methods are shown in the examples of their class
+    "SA01",  # the same for See Also
+    "SA04",  # a name in See Also may speak for itself
+    "ES01",  # a summary may say it all
+    "GL01",  # the summary stands beside the quotes
+    "GL08",  # inherited from scikit-learn
+    "RT02",  # a return value has a name, as in scikit-learn
+    "RT03",  # "self : object" says it all
+    "PR06",  # scikit-learn writes "int, RandomState instance or None"
+    "PR08",  # descriptions may start with a symbol or a number
+    "PR09",  # bullet lists end without a full stop
+}
+
+METHODS = [
+    "fit",
+    "partial_fit",
+    "transform",
+    "inverse_transform",
+    "sample",
+    "score",
+    "score_samples",
+]
+
+NAMES = [f"skae.{name}" for name in skae.__all__]
+NAMES += [f"{name}.{method}" for name in NAMES for method in METHODS]
+NAMES += ["skae.VAETransformer.posterior"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstring_is_valid_and_complete(name):
+    errors = [e for e in validate(name)["errors"] if e[0] not in IGNORED]
+    assert errors == []
