@@ -15,7 +15,7 @@ from skorch.history import History
 from skae import AutoencoderTransformer, VAETransformer
 from skae.nn._latents import DiagonalNormal
 from skae.nn._model import LatentModel
-from skae.nn.architectures import ARCHITECTURES
+from skae.nn.architectures import ARCHITECTURES, MLP
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
 from skae.training._batches import HeldOut, ResidentBatches
@@ -107,6 +107,19 @@ def objective(model, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(9, 5, generator=generator)
     terms = model(x, torch.randn(9, 2, generator=generator))
+    return negative_bound(terms)
+
+
+def backward(flat, seed=0, trace=False):
+    """Gradient of the same objective, by the vectors; returns its value."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(9, 5, generator=generator)
+    inputs = [x, torch.randn(9, 2, generator=generator)]
+    step = flat.gradient_step(negative_bound, inputs, trace=trace)
+    return step(*inputs)
+
+
+def negative_bound(terms):
     return (terms.divergence - terms.log_likelihood).mean()
 
 
@@ -137,7 +150,7 @@ def test_binding_leaves_values_as_they_were():
 def test_the_gradient_is_that_of_plain_autograd():
     plain, model = make_model(), make_model()
     _, flat = bind(model)
-    flat.backward(objective(flat.computing))
+    backward(flat)
     with torch.no_grad():
         for vector in flat.vectors:
             vector -= vector.grad
@@ -146,6 +159,41 @@ def test_the_gradient_is_that_of_plain_autograd():
     values = dict(model.named_parameters())
     for name, p in plain.named_parameters():
         torch.testing.assert_close(values[name], p - p.grad)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_traced_step_is_the_plain_one(precision):
+    """Also after the weights have moved: the trace reads them where they lie."""
+    (_, flat), (_, other) = bind(make_model(), precision), bind(make_model(), precision)
+    generator = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 9, 5, generator=generator), torch.randn(2, 9, 2)
+    x = x.to(getattr(torch, precision))
+    steps = [
+        f.gradient_step(negative_bound, [x[0], noise[0]], trace=trace)
+        for f, trace in ((flat, True), (other, False))
+    ]
+    for i in range(2):
+        values = [step(x[i], noise[i]) for step in steps]
+        assert torch.equal(*values)
+        for mine, truth in zip(flat.vectors, other.vectors):
+            assert torch.equal(mine.grad, truth.grad)
+        with torch.no_grad():
+            for vector in (*flat.vectors, *other.vectors):
+                vector.mul_(1.3)
+        flat.update()
+        other.update()
+
+
+@both
+def test_a_long_fit_is_traced_and_a_body_of_unknown_kind_is_not(estimator, curved):
+    params = {**SMALL, "max_iter": 12, "batch_size": 50}
+    model = estimator(2, **params).fit(curved)
+    MLP.is_static = False
+    try:
+        plain = estimator(2, **params).fit(curved)
+    finally:
+        MLP.is_static = True
+    assert model.loss_curve_ == plain.loss_curve_
 
 
 def test_parameters_are_views():
@@ -191,7 +239,7 @@ def test_an_optimiser_on_the_vectors_does_what_one_on_the_weights_does():
         lr=0.01,
     )
     for step in range(5):
-        flat.backward(objective(flat.computing, step))
+        backward(flat, step)
         mine.step()
         flat.update()
         truth.zero_grad()

@@ -5,11 +5,14 @@ the best epoch is one copy, and so is refreshing the half-precision twin that co
 """
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from skae.nn._start import output_layers
+from skae.training._traced import traced
 
 _NETWORK = ("spine", "encoder", "decoder")
 
@@ -58,25 +61,54 @@ class FlatParameters:
             self.halves.append(half)
             mine = [twins[name] for name, _ in params]
             _bind(mine, vector.data if half is None else half)
-            vector.grad = torch.zeros_like(vector)
         self._groups = [
             [p for _, p in params] for params in _groups(self.computing).values()
         ]
-        self._params = [p for params in self._groups for p in params]
 
-    def backward(self, loss: Tensor) -> None:
-        """Write the gradient of `loss` into the vectors' ``grad``."""
+    def gradient_step(
+        self, loss: Callable[..., Tensor], inputs: list[Tensor], *, trace: bool
+    ) -> Callable[..., Tensor]:
+        """Return what computes ``loss(computing, *inputs)`` and its gradient.
+
+        The gradient is written into the vectors' ``grad``, the loss returned. With
+        `trace` the operations are traced once, for the shapes of `inputs`.
+        """
+        params = [p for group in self._groups for p in group]
+        names = {id(p): name for name, p in self.computing.named_parameters()}
+
+        def loss_and_gradients(values, *inputs):
+            values = [v.detach().requires_grad_() for v in values]
+            named = {names[id(p)]: v for p, v in zip(params, values)}
+            value = functional_call(self.computing, named, inputs)
+            value = loss(value)
+            return value.detach(), *self._flat_gradients(value, values)
+
+        if trace:
+            values = [p.detach() for p in params]
+            compute = traced(loss_and_gradients, values, inputs)
+        else:
+
+            def compute(*inputs):
+                value = loss(self.computing(*inputs))
+                return value.detach(), *self._flat_gradients(value, params)
+
+        def step(*inputs):
+            value, *gradients = compute(*inputs)
+            for vector, gradient in zip(self.vectors, gradients):
+                vector.grad = gradient
+            return value
+
+        return step
+
+    def _flat_gradients(self, loss: Tensor, params: list[Tensor]) -> list[Tensor]:
+        """Gradient of `loss` for each vector, float32."""
         gradients = torch.autograd.grad(
-            loss, self._params, allow_unused=True, materialize_grads=True
+            loss, params, allow_unused=True, materialize_grads=True
         )
-        start = 0
-        for params, half, vector in zip(self._groups, self.halves, self.vectors):
-            pieces = [g.reshape(-1) for g in gradients[start : start + len(params)]]
-            start += len(params)
-            if half is None:
-                torch.cat(pieces, out=vector.grad)
-            else:  # joined first: a copy that converts is one call then
-                vector.grad.copy_(torch.cat(pieces))
+        pieces = iter([g.reshape(-1) for g in gradients])
+        return [
+            torch.cat([next(pieces) for _ in group]).float() for group in self._groups
+        ]
 
     @torch.no_grad()
     def update(self) -> None:

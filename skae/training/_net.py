@@ -12,6 +12,9 @@ from skae.nn._objective import Objective
 from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._flat import FlatParameters, flat_vectors
 
+# Epochs from which tracing a step, a tenth of a second, is soon earned back.
+_EPOCHS_WORTH_TRACING = 10
+
 # Multiply-adds of one step below which a second thread costs more than it saves.
 _WORTH_THREADS = 2**23
 
@@ -74,6 +77,7 @@ class LatentNet(NeuralNet):
         self.generator_.manual_seed(self.seed + len(self.history))
         self.is_training_ = False
         self.rate_factor_ = 1.0
+        self.step_ = None
 
     def set_rate(self, share: float) -> None:
         """Set the learning rate to a share of its peak."""
@@ -91,7 +95,7 @@ class LatentNet(NeuralNet):
 
     def _release(self) -> None:
         """Drop what only a running fit needs; another may follow a single pass."""
-        del self.parameters_, self.generator_
+        del self.parameters_, self.generator_, self.step_
         self.__dict__.pop("valid_losses_", None)
         if self.max_epochs > 1:
             self.optimizer_.state.clear()
@@ -140,16 +144,29 @@ class LatentNet(NeuralNet):
         self.is_training_ = False
 
     def train_step(self, batch, **fit_params):
-        loss = self.get_loss(self.infer(batch), None)
-        self.parameters_.backward(loss)
+        inputs = [batch]
+        if self.n_valid_draws:
+            inputs.append(self._noise(len(batch), self.generator_))
+        if self.step_ is None:
+            self.step_ = self._make_step(inputs)
+        loss = self.step_(*inputs)
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters_.vectors, self.clip)
         self.optimizer_.step()
         self.parameters_.update()
-        return {"loss": loss.detach()}
+        return {"loss": loss}
 
-    def infer(self, x: Tensor, **fit_params):
-        return self.parameters_.computing(x, self._noise(len(x), self.generator_))
+    def _make_step(self, inputs: list[Tensor]):
+        module = self.parameters_.computing
+        bodies = [b for b in (module.encoder, module.decoder) if b is not None]
+        trace = (
+            self.max_epochs > _EPOCHS_WORTH_TRACING
+            and inputs[0].device.type == "cpu"
+            and all(getattr(body, "is_static", False) for body in bodies)
+        )
+        return self.parameters_.gradient_step(
+            lambda terms: self.get_loss(terms, None), inputs, trace=trace
+        )
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """The only mean over rows."""

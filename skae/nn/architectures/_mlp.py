@@ -18,6 +18,7 @@ class MLP(nn.Module):
     """
 
     carries_skip = True
+    is_static = True  # the same operations for all rows: a step may be traced
 
     def __init__(self, widths: tuple[int, ...], activation: str):
         super().__init__()
