@@ -33,11 +33,20 @@ def write_json(path: Path, content: dict) -> None:
     temporary.replace(path)
 
 
+def _arguments() -> list[str]:
+    """The command line's arguments but for where the output goes."""
+    arguments = sys.argv[1:]
+    if "--output" in arguments:
+        i = arguments.index("--output")
+        del arguments[i : i + 2]
+    return arguments
+
+
 def environment(device: str = "cpu") -> dict:
     """Date, command, versions and hardware of a run."""
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": " ".join(["python", _script(), *sys.argv[1:]]),
+        "command": " ".join(["python", _script(), *_arguments()]),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "cpu": _cpu_name(),

@@ -60,7 +60,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         it and the network is large enough to gain. Everything else, scores and
         transforms included, is float32, or float64 when X is.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" is a GPU where there is one.
+        "cpu", "cuda" or "cuda:1", say; "auto" is a GPU where there is one.
     callbacks : list of skorch callbacks or None, default=None
         As of `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
         names "schedule" and "best_epoch" replace the built-in ones; None removes.

@@ -330,6 +330,23 @@ def test_one_cycle_is_continuous_at_its_corners():
     assert share(0.625) == pytest.approx((1 + 0.01) / 2)  # half-way down
 
 
+@both
+def test_without_a_schedule_the_rate_is_constant(estimator, iris):
+    callbacks = [("schedule", None), Recorder()]
+    model = estimator(2, learning_rate_init=0.01, callbacks=callbacks, **SMALL)
+    rates = recorder_of(model.fit(iris)).rates
+    assert rates == [0.01] * len(rates)
+
+
+@both
+def test_every_group_of_a_single_pass_has_its_own_rate(estimator, iris):
+    model = estimator(2, learning_rate_init=0.01, **SMALL).partial_fit(iris)
+    for group in model.net_.optimizer_.param_groups:
+        assert group["lr"] == pytest.approx(0.01 * group["speed"])
+    speeds = [group["speed"] for group in model.net_.optimizer_.param_groups]
+    assert speeds[:2] == [1.0, model.net_.module_.unexplained]
+
+
 # The best epoch.
 
 

@@ -143,4 +143,5 @@ def training_callbacks(*, schedule, patience, verbose, users):
         callbacks |= {"timer": EpochTimer(), "table": PrintLog()}
     named = [c for c in users or [] if isinstance(c, tuple)]
     unnamed = [c for c in users or [] if not isinstance(c, tuple)]
-    return [*(callbacks | dict(named)).items(), *unnamed]
+    kept = [(name, c) for name, c in (callbacks | dict(named)).items() if c is not None]
+    return [*kept, *unnamed]

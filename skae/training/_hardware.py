@@ -7,11 +7,9 @@ _WORTH_HALVING = 2**24
 
 
 def available_devices() -> list[str]:
+    """Devices that a fit can use; mps has no float64 for the scale of the data."""
     devices = ["cpu"]
-    devices += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        devices.append("mps")
-    return devices
+    return devices + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
 
 
 def resolve_device(device: str) -> torch.device:

@@ -76,8 +76,10 @@ class LatentNet(NeuralNet):
         self.generator_ = torch.Generator(self.device)
         self.generator_.manual_seed(self.seed + len(self.history))
         self.is_training_ = False
-        self.rate_factor_ = 1.0
+        self.kept_start_ = False
         self.step_ = None
+        self.rate_factor_ = 1.0
+        self.set_rate(1.0)
 
     def set_rate(self, share: float) -> None:
         """Set the learning rate to a share of its peak."""
