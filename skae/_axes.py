@@ -1,6 +1,5 @@
 """Principal axes of the training rows, by scikit-learn's solvers."""
 
-import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
@@ -17,7 +16,8 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
     ----------
     X : Tensor of shape (n, d), float64
     n_components : int
-        Wanted; fewer come back where the rows span fewer dimensions.
+        Wanted; fewer come back where there are fewer rows or features. Axes that the
+        rows do not span come back too, as from PCA: new rows may need them.
     seed : int
         Of the randomized solver, which large data get.
     """
@@ -28,13 +28,10 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
     pca = PCA(rank, svd_solver=_solver(*X.shape), random_state=seed).fit(
         X.numpy(force=True)
     )
-    # Axes of no variance have directions that mean nothing.
-    variances = pca.explained_variance_
-    keep = variances > variances.max() * np.finfo(np.float64).eps
     noise = float(pca.noise_variance_) if rank < min(n_rows, n_features) else 0.0
     return PrincipalAxes(
-        torch.from_numpy(pca.components_[keep].copy()),
-        torch.from_numpy(variances[keep].copy()),
+        torch.from_numpy(pca.components_.copy()),
+        torch.from_numpy(pca.explained_variance_.copy()),
         max(noise, 0.0),
     )
 
