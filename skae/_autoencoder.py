@@ -37,8 +37,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         needs values in [0, 1] and starts at the principal axes of Pearson residuals.
     init : {"pca", "random"}, default="pca"
         Where training starts: at PCA, or at random weights.
-    alpha : float, default=1e-4
-        Decoupled weight decay of the hidden layers (AdamW).
+    alpha : float, default=30.0
+        Decoupled weight decay of the hidden layers (AdamW), divided by the number of
+        rows, as in `sklearn.neural_network.MLPRegressor`: in a step they shrink by the
+        share ``learning_rate * alpha / n_samples``.
     learning_rate_init : float, default=4e-3
         Peak of the one-cycle schedule of the learning rate.
     batch_size : int or "auto", default="auto"
@@ -138,7 +140,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         architecture="mlp",
         loss="squared_error",
         init="pca",
-        alpha=1e-4,
+        alpha=30.0,
         learning_rate_init=4e-3,
         batch_size="auto",
         max_iter=100,

@@ -29,6 +29,7 @@ from skae._sklearn import (
     validate_data,
 )
 from skae.nn._activations import ACTIVATIONS
+from skae.nn._latents import Point
 from skae.nn._model import LatentModel
 from skae.nn._start import start_at, start_at_random, working_factor
 from skae.nn.architectures import ARCHITECTURES
@@ -47,6 +48,9 @@ _FEWEST_ROWS_TO_SPLIT = 10
 
 # Rows a component below which a PCA fits held-out rows because it has seen them.
 _ROWS_A_COMPONENT = 10
+
+# Share of the variance below which what the start leaves is rounding.
+_NOTHING_LEFT = 1e-6
 
 # Rows whose codes are kept for the density behind `sample`, and its components, as in
 # Ghosh et al. (2020).
@@ -286,11 +290,19 @@ class BaseAutoencoder(
             net = self.net_
         else:
             net = self._make_net(model, rows, seed, split, incremental).initialize()
-        if net.max_epochs:
+        is_trained = net.max_epochs and (incremental or self._can_improve(model))
+        if is_trained:
             net.partial_fit(rows.float())
-        if is_new and is_blind and net.kept_start_:
+        if is_new and is_blind and not (is_trained and not net.kept_start_):
             self._start(model, rows, seed)
         return net
+
+    def _can_improve(self, model):
+        """Whether the start leaves more than rounding to learn.
+
+        A posterior can always learn: the shape of the density.
+        """
+        return self._latent is not Point or model.unexplained > _NOTHING_LEFT**0.5
 
     def _check_size(self, previous):
         if previous is not None and previous.n_components != self.n_components:

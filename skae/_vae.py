@@ -50,8 +50,10 @@ class VAETransformer(BaseAutoencoder):
         Weight of the divergence [3]_. 1 is the ELBO, whatever the number of features.
     init : {"pca", "random"}, default="pca"
         Where training starts: at probabilistic PCA, or at random weights.
-    alpha : float, default=1e-4
-        Decoupled weight decay of the hidden layers (AdamW).
+    alpha : float, default=30.0
+        Decoupled weight decay of the hidden layers (AdamW), divided by the number of
+        rows, as in `sklearn.neural_network.MLPRegressor`: in a step they shrink by the
+        share ``learning_rate * alpha / n_samples``.
     learning_rate_init : float, default=4e-3
         Peak of the one-cycle schedule of the learning rate.
     batch_size : int or "auto", default="auto"
@@ -159,7 +161,7 @@ class VAETransformer(BaseAutoencoder):
         prior="normal",
         beta=1.0,
         init="pca",
-        alpha=1e-4,
+        alpha=30.0,
         learning_rate_init=4e-3,
         batch_size="auto",
         max_iter=100,

@@ -123,8 +123,8 @@ def negative_bound(terms):
     return (terms.divergence - terms.log_likelihood).mean()
 
 
-def bind(model, precision="float32", alpha=0.1, n_averaged=1):
-    groups = flat_vectors(model, alpha)
+def bind(model, precision="float32", n_averaged=1):
+    groups = flat_vectors(model)
     vectors = [group["params"][0] for group in groups]
     return groups, FlatParameters(model, vectors, precision, n_averaged)
 
@@ -227,7 +227,9 @@ def decays_in_plain(name, p):
 
 def test_an_optimiser_on_the_vectors_does_what_one_on_the_weights_does():
     plain, model = make_model(), make_model()
-    groups, flat = bind(model, alpha=0.1)
+    groups, flat = bind(model)
+    for group in groups:
+        group["weight_decay"] = 0.1 * group["decay"]
     mine = torch.optim.AdamW(groups, lr=0.01)
     decays = [p for n, p in plain.named_parameters() if decays_in_plain(n, p)]
     others = [p for n, p in plain.named_parameters() if not decays_in_plain(n, p)]

@@ -20,9 +20,6 @@ from skae.nn._model import LatentModel
 # Smallest noise variance of the start, as a share of the largest variance.
 _SMALLEST_NOISE = 1e-10
 
-# Smallest share of the variance that counts as unexplained by the start.
-_SMALLEST_SHARE = 1e-4
-
 
 @dataclass(frozen=True)
 class PrincipalAxes:
@@ -31,6 +28,12 @@ class PrincipalAxes:
     components: Tensor  # (r, d), orthonormal rows
     variances: Tensor  # (r,), decreasing
     noise_variance: float  # mean variance of the discarded axes
+
+    def unexplained(self, n_axes: int) -> float:
+        """Share of the variance on the discarded ones of `n_axes` axes."""
+        discarded = self.noise_variance * (n_axes - len(self.variances))
+        total = discarded + float(self.variances.sum())
+        return discarded / total if total else 0.0
 
 
 def working_factor(model: LatentModel, n_rows: int) -> Tensor:
@@ -70,8 +73,7 @@ def start_at(model: LatentModel, axes: PrincipalAxes, factor: Tensor, n_rows: in
     spine.encode_weight[:r] = (shrinkage[:, None] * components).to(spine.encode_weight)
     spine.decode_weight[:, :r] = (loading * components.T).to(spine.decode_weight)
     if model.likelihood.is_scaled:
-        share = 1 - float(axes.variances.sum()) / model.n_features
-        model.unexplained = min(max(share, _SMALLEST_SHARE), 1.0) ** 0.5
+        model.unexplained = axes.unexplained(min(n_rows, model.n_features)) ** 0.5
     else:
         spine.decode_bias.copy_(_smoothed_share(model.shift, n_rows).logit())
     silence(model)

@@ -16,6 +16,9 @@ from skae.training._traced import traced
 
 _NETWORK = ("spine", "encoder", "decoder")
 
+# Slowest speed of the linear start, where it leaves next to nothing unexplained.
+_SLOWEST = 1e-2
+
 
 class FlatParameters:
     """Bind a module to averages of flat vectors, and a computing twin to the vectors.
@@ -136,8 +139,8 @@ class FlatParameters:
                 half.copy_(value)
 
 
-def flat_vectors(module: nn.Module, alpha: float) -> list[dict]:
-    """Optimiser groups for `module`: one vector, decay and speed each.
+def flat_vectors(module: nn.Module) -> list[dict]:
+    """Optimiser groups for `module`: one vector, speed and share of the decay each.
 
     The linear start, and what the output layers add to it, move in proportion to what
     the start leaves unexplained: an optimiser of fixed step sizes would otherwise undo
@@ -145,14 +148,15 @@ def flat_vectors(module: nn.Module, alpha: float) -> list[dict]:
     faster than a weight.
     """
     groups = _groups(module)
-    speeds = {"hidden": 1.0, "output": module.unexplained, "distributions": 10.0}
+    output_speed = max(module.unexplained, _SLOWEST)
+    speeds = {"hidden": 1.0, "output": output_speed, "distributions": 10.0}
     return [
         {
             "params": [
                 nn.Parameter(torch.cat([p.detach().reshape(-1) for _, p in params]))
             ],
-            "weight_decay": alpha if name == "hidden" else 0.0,
             "speed": speeds[name],
+            "decay": float(name == "hidden"),
         }
         for name, params in groups.items()
     ]

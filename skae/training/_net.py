@@ -27,7 +27,7 @@ class LatentNet(NeuralNet):
     module : LatentModel
         Already at its start.
     alpha : float
-        Decoupled weight decay of the bodies.
+        Decoupled weight decay of the hidden layers, times the number of rows so far.
     clip : float or None
         Largest norm of a gradient.
     n_valid_draws : int
@@ -64,11 +64,15 @@ class LatentNet(NeuralNet):
 
     def initialize_optimizer(self, triggered_directly=None):
         self.optimizer_ = torch.optim.AdamW(
-            flat_vectors(self.module_, self.alpha), lr=self.lr, fused=True
+            flat_vectors(self.module_), lr=self.lr, fused=True
         )
+        self.n_rows_ = 0
         return self
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net, X=None, **kwargs):
+        self.n_rows_ += len(X)
+        for group in self.optimizer_.param_groups:
+            group["weight_decay"] = group["decay"] * self.alpha / self.n_rows_
         vectors = [group["params"][0] for group in self.optimizer_.param_groups]
         self.parameters_ = FlatParameters(
             self.module_, vectors, self.precision, self.n_averaged
