@@ -15,7 +15,7 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-MAX_ROWS = 10_000
+MAX_ROWS = 20_000
 N_MNIST_TRAIN = 60_000
 
 _SKLEARN = ("digits", "breast_cancer", "wine", "iris", "diabetes")

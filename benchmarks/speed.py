@@ -21,7 +21,7 @@ from sklearn.decomposition import PCA
 
 _GOAL = 0.65  # of the held-out error of PCA
 _RACE_COMPONENTS = 32
-_RACE_HIDDEN = (512, 128)  # skae's default
+_RACE_HIDDEN = (512, 256)  # skae's default
 _NO_LIMIT = 10**6  # epochs
 
 

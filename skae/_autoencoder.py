@@ -24,7 +24,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     n_components : int, default=2
         Size of the code. It may exceed the number of features; what the linear start
         cannot use starts at zero.
-    hidden_layer_sizes : int or sequence of int, default=(512, 128)
+    hidden_layer_sizes : int or sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
         linear model.
     activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
@@ -135,7 +135,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self,
         n_components=2,
         *,
-        hidden_layer_sizes=(512, 128),
+        hidden_layer_sizes=(512, 256),
         activation="silu",
         architecture="mlp",
         loss="squared_error",

@@ -61,6 +61,7 @@ class FlatParameters:
             half = None
             if precision == "bfloat16" and params[0][0].startswith(_NETWORK):
                 half = vector.detach().to(torch.bfloat16)
+                vector.grad = torch.zeros_like(vector)
             self.halves.append(half)
             mine = [twins[name] for name, _ in params]
             _bind(mine, vector.data if half is None else half)
@@ -98,20 +99,21 @@ class FlatParameters:
         def step(*inputs):
             value, *gradients = compute(*inputs)
             for vector, gradient in zip(self.vectors, gradients):
-                vector.grad = gradient
+                if gradient.dtype == vector.dtype:
+                    vector.grad = gradient
+                else:  # into the memory of the last step: fresh pages cost more
+                    vector.grad.copy_(gradient)
             return value
 
         return step
 
     def _flat_gradients(self, loss: Tensor, params: list[Tensor]) -> list[Tensor]:
-        """Gradient of `loss` for each vector, float32."""
+        """Gradient of `loss` for each vector, in the precision that computed it."""
         gradients = torch.autograd.grad(
             loss, params, allow_unused=True, materialize_grads=True
         )
         pieces = iter([g.reshape(-1) for g in gradients])
-        return [
-            torch.cat([next(pieces) for _ in group]).float() for group in self._groups
-        ]
+        return [torch.cat([next(pieces) for _ in group]) for group in self._groups]
 
     @torch.no_grad()
     def update(self) -> None:

@@ -7,17 +7,21 @@ and the list of operations that comes out is replayed.
 
 from collections.abc import Callable
 from functools import partial
+from types import BuiltinFunctionType
 
 import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.graph import CodeGen
+from torch.fx.node import map_arg
 
 _aten = torch.ops.aten
 _ALIASES = (_aten.detach.default, _aten.alias.default)
-_TRANSPOSE = _aten.t.default
-_VIEWS = (_TRANSPOSE, _aten.permute.default, _aten.view.default)
+_TRANSPOSE, _VIEW = _aten.t.default, _aten.view.default
+_INVOLUTIONS = (_TRANSPOSE, _aten.neg.default)
+_VIEWS = (_TRANSPOSE, _aten.permute.default, _VIEW)
+_ONES = _aten.ones_like.default
 
 
 def traced(
@@ -39,35 +43,84 @@ def traced(
         return function(tensors[: len(constants)], *tensors[len(constants) :])
 
     module = make_fx(flat)(*constants, *inputs)
-    _drop_aliases(module.graph)
-    views = _hoist_views(module.graph, constants)
+    _cancel(module.graph)
+    hoisted = _hoist(module.graph, constants)
     module.graph.eliminate_dead_code()
+    _call_quickly(module.graph)
     module.graph.set_codegen(CodeGen())
     module.recompile()
-    return torch.no_grad()(partial(module.forward, *views, *constants))
+    return torch.no_grad()(partial(module.forward, *hoisted, *constants))
 
 
-def _drop_aliases(graph: Graph) -> None:
-    """Remove what only autograd needed, and transposes that undo each other."""
+def _cancel(graph: Graph) -> None:
+    """Shorten chains: aliases, which autograd alone needed, operations that undo each
+    other, and views of views."""
     for node in list(graph.nodes):
         source = node.args[0] if node.args else None
         if node.target in _ALIASES:
             node.replace_all_uses_with(source)
             graph.erase_node(node)
-        elif node.target == _TRANSPOSE == getattr(source, "target", None):
+            continue
+        if node.target == _aten.permute.default and list(node.args[1]) == [1, 0]:
+            node.target, node.args = _TRANSPOSE, (source,)
+        if node.target == _TRANSPOSE:  # the first of equal ones serves all
+            twin = next(n for n in source.users if n.target == _TRANSPOSE)
+            if twin is not node:
+                node.replace_all_uses_with(twin)
+        if node.target != getattr(source, "target", None):
+            continue
+        if node.target in _INVOLUTIONS:
             node.replace_all_uses_with(source.args[0])
+        elif node.target == _VIEW:
+            node.args = (source.args[0], *node.args[1:])
+    graph.eliminate_dead_code()
 
 
-def _hoist_views(graph: Graph, constants: list[Tensor]) -> list[Tensor]:
-    """Turn views of constants into further constants, the first inputs of the graph."""
+def _hoist(graph: Graph, constants: list[Tensor]) -> list[Tensor]:
+    """Turn views of constants, and what depends on shapes alone, into further
+    constants, the first inputs of the graph."""
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     known: dict[Node, Tensor] = dict(zip(placeholders, constants))
-    views = []
+    fixed: set[Node] = set()  # whose values never change
     for node in list(graph.nodes):
-        if node.target in _VIEWS and node.args[0] in known:
-            with graph.inserting_before(placeholders[0]):
-                placeholder = graph.placeholder(f"view_{len(views)}")
-            known[placeholder] = node.target(known[node.args[0]], *node.args[1:])
-            views.append(known[placeholder])
-            node.replace_all_uses_with(placeholder)
-    return views
+        sources = node.all_input_nodes
+        if node.target == _ONES:
+            value = node.meta["val"]
+            known[node] = torch.ones(
+                value.shape, dtype=value.dtype, device=value.device
+            )
+            fixed.add(node)
+        elif sources and node.op == "call_function" and fixed.issuperset(sources):
+            known[node] = _run(node, known).contiguous()
+            fixed.add(node)
+        elif node.target in _VIEWS and sources[0] in known:
+            known[node] = _run(node, known)
+    hoisted = []
+    for node in list(known)[len(constants) :]:
+        if all(user in known for user in node.users):
+            continue
+        with graph.inserting_before(placeholders[0]):
+            placeholder = graph.placeholder(f"hoisted_{len(hoisted)}")
+        node.replace_all_uses_with(placeholder)
+        hoisted.append(known[node])
+    return hoisted
+
+
+def _call_quickly(graph: Graph) -> None:
+    """Call operations by the bindings that users call, where there are such: they take
+    their arguments apart in half the time of `torch.ops`."""
+    for node in graph.nodes:
+        packet = getattr(node.target, "overloadpacket", None)
+        if packet is None:
+            continue
+        name = packet.__name__
+        binding = getattr(torch, name, None)
+        if isinstance(binding, BuiltinFunctionType):
+            node.target = binding
+        elif hasattr(Tensor, name):
+            node.op, node.target = "call_method", name
+
+
+def _run(node: Node, known: dict[Node, Tensor]) -> Tensor:
+    args = map_arg(node.args, known.__getitem__)
+    return node.target(*args, **map_arg(node.kwargs, known.__getitem__))
