@@ -7,17 +7,16 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn import config_context
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
 
 from skae._arrays import as_tensor, float_dtypes, like
 from skae._axes import principal_axes
+from skae._density import CodeMixture
 from skae._sklearn import (
     Interval,
     StrOptions,
@@ -52,10 +51,8 @@ _ROWS_A_COMPONENT = 10
 # Share of the variance below which what the start leaves is rounding.
 _NOTHING_LEFT = 1e-6
 
-# Rows whose codes are kept for the density behind `sample`, and its components, as in
-# Ghosh et al. (2020).
+# Rows whose codes are kept for the density behind `sample`.
 _N_KEPT_CODES = 10_000
-_N_CLUSTERS = 10
 
 
 class BaseAutoencoder(
@@ -401,7 +398,7 @@ class BaseAutoencoder(
             self.validation_loss_curve_ = [model.loss_in_data_units(v) for v in losses]
         best = getattr(net, "best_loss_", None)
         self.best_loss_ = None if best is None else model.loss_in_data_units(best)
-        self._keep_codes(rows, seed)
+        self._mixture = CodeMixture(self._training_codes(rows, seed), seed)
 
     def _fitted_model(self):
         return self.net_.module_ if hasattr(self, "net_") else None
@@ -432,29 +429,20 @@ class BaseAutoencoder(
 
     # The density of codes behind `sample`.
 
-    def _keep_codes(self, rows, seed):
+    def _training_codes(self, rows, seed):
+        """Codes of as many training rows as a mixture needs."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(rows), generator=generator)[:_N_KEPT_CODES]
         kept = self.net_.module_.standardize(rows[order.to(rows.device)]).float()
         with torch.no_grad():
             codes = [self._code_draws(x, generator) for x in kept.split(CHUNK)]
-        self._codes = torch.cat(codes).double().cpu()
-        self.__dict__.pop("_mixture", None)
+        return torch.cat(codes)
 
     def _code_draws(self, rows, generator):
         return self.net_.module_.code(rows)
 
     def _draw_from_mixture(self, n_samples, random_state):
-        if len(self._codes) == 1:  # a mixture needs two rows
-            return self._codes.expand(n_samples, -1)
-        if not hasattr(self, "_mixture"):
-            n_clusters = min(_N_CLUSTERS, len(self._codes))
-            self._mixture = GaussianMixture(n_clusters, random_state=self._seed)
-            with config_context(array_api_dispatch=False):
-                self._mixture.fit(self._codes.numpy())
-        # `sample` of a mixture has no generator of its own: lend it ours.
-        mixture = copy.copy(self._mixture).set_params(random_state=random_state)
-        return torch.from_numpy(mixture.sample(n_samples)[0])
+        return self._mixture.sample(n_samples, random_state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
