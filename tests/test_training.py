@@ -349,6 +349,16 @@ def test_every_group_of_a_single_pass_has_its_own_rate(estimator, iris):
     assert speeds[:2] == [1.0, model.net_.module_.unexplained]
 
 
+@both
+def test_weight_decay_is_divided_by_the_rows_seen(estimator, iris):
+    """And for the hidden layers alone."""
+    model = estimator(2, alpha=30.0, **SMALL)
+    for n_seen in (100, 150):
+        model.partial_fit(iris[:100] if n_seen == 100 else iris[100:])
+        decays = [g["weight_decay"] for g in model.net_.optimizer_.param_groups]
+        assert decays[0] == pytest.approx(30 / n_seen) and not any(decays[1:])
+
+
 # The best epoch.
 
 
@@ -454,6 +464,17 @@ def test_a_fit_ends_when_returns_do_not_help(estimator, early_stopping, iris):
     ).fit(iris)
     assert model.n_iter_ == len(model.validation_loss_curve_) < 200
     assert model.n_iter_ == end_by_the_rule(model.net_.history[:, "best"], 4)
+
+
+@pytest.mark.parametrize("n_components", [4, 5])
+def test_nothing_is_trained_where_the_start_leaves_nothing(n_components, iris):
+    model = AutoencoderTransformer(n_components, **SMALL).fit(iris)
+    assert model.n_iter_ == 0
+    restored = model.inverse_transform(model.transform(iris))
+    np.testing.assert_allclose(restored, iris, rtol=1e-5)  # float32 weights
+    assert VAETransformer(n_components, **SMALL).fit(iris).n_iter_ == 8
+    # Further rows may need what the first did not.
+    assert AutoencoderTransformer(n_components, **SMALL).partial_fit(iris).n_iter_ == 1
 
 
 @pytest.mark.parametrize("n, has_validation", [(9, False), (40, True)])
