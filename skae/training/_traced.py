@@ -7,7 +7,6 @@ and the list of operations that comes out is replayed.
 
 from collections.abc import Callable
 from functools import partial
-from types import BuiltinFunctionType
 
 import torch
 from torch import Tensor
@@ -22,6 +21,19 @@ _TRANSPOSE, _VIEW = _aten.t.default, _aten.view.default
 _INVOLUTIONS = (_TRANSPOSE, _aten.neg.default)
 _VIEWS = (_TRANSPOSE, _aten.permute.default, _VIEW)
 _ONES = _aten.ones_like.default
+_BINDINGS = {
+    _aten.add.Tensor: torch.add,
+    _aten.addmm.default: torch.addmm,
+    _aten.cat.default: torch.cat,
+    _aten.exp.default: torch.exp,
+    _aten.mm.default: torch.mm,
+    _aten.mul.Scalar: torch.mul,
+    _aten.mul.Tensor: torch.mul,
+    _aten.neg.default: torch.neg,
+    _aten.sub.Tensor: torch.sub,
+    _aten.sum.dim_IntList: torch.sum,
+    _aten.t.default: torch.t,
+}
 
 
 def traced(
@@ -107,18 +119,13 @@ def _hoist(graph: Graph, constants: list[Tensor]) -> list[Tensor]:
 
 
 def _call_quickly(graph: Graph) -> None:
-    """Call operations by the bindings that users call, where there are such: they take
-    their arguments apart in half the time of `torch.ops`."""
+    """Call the commonest operations by the bindings that users call, which take their
+    arguments apart in half the time of `torch.ops`."""
     for node in graph.nodes:
-        packet = getattr(node.target, "overloadpacket", None)
-        if packet is None:
-            continue
-        name = packet.__name__
-        binding = getattr(torch, name, None)
-        if isinstance(binding, BuiltinFunctionType):
-            node.target = binding
-        elif hasattr(Tensor, name):
-            node.op, node.target = "call_method", name
+        if node.target in _BINDINGS:
+            node.target = _BINDINGS[node.target]
+        elif node.target == _VIEW:
+            node.op, node.target = "call_method", "view"
 
 
 def _run(node: Node, known: dict[Node, Tensor]) -> Tensor:
