@@ -7,9 +7,6 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from tqdm.auto import tqdm
 
-# Held-out rows that are too few to trust their mean alone.
-_FEW_ROWS = 10
-
 
 class OneCycle(Callback):
     """One-cycle learning rate: up along half a cosine, then down to nearly zero.
@@ -49,34 +46,32 @@ class BestEpoch(Callback):
     After `patience` epochs without a better one, and whenever the loss is not finite,
     training goes back to the best weights and on from there at `cut` times the rate,
     at most `n_returns` times. Without held-out rows the last finite epoch is the best.
-
-    To leave the start takes evidence: an improvement of a standard error where ten
-    rows or fewer are held out, and of a falling share of it where there are more.
     """
 
     def __init__(self, patience: int, cut: float = 0.25, n_returns: int = 3):
         self.patience, self.cut, self.n_returns = patience, cut, n_returns
 
     def on_train_begin(self, net, **kwargs):
-        self.start_losses_ = None
+        self.is_judged_ = False
         self.state_ = net.parameters_.state()
         net.kept_start_ = True
         self.n_stale_ = self.n_returns_ = 0
 
     def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
-        if dataset_valid is not None and self.start_losses_ is None:
-            self.start_losses_ = net.held_out_losses(dataset_valid, is_start=True)
-            net.start_loss_ = net.best_loss_ = float(self.start_losses_.mean())
+        if dataset_valid is not None and not self.is_judged_:
+            net.start_loss_ = net.held_out_loss(dataset_valid, is_start=True)
+            net.best_loss_ = net.start_loss_
+            self.is_judged_ = True
 
     def on_epoch_end(self, net, dataset_valid=None, **kwargs):
         last = net.history[-1]
         is_finite = math.isfinite(last["train_loss"]) and net.parameters_.is_finite()
-        is_best = is_finite and (dataset_valid is None or self._is_better(net))
+        is_held_out = dataset_valid is not None
+        loss = last["valid_loss" if is_held_out else "train_loss"]
+        is_best = is_finite and (not is_held_out or loss < net.best_loss_)
         net.history.record("best", is_best)
         if is_best:
-            net.best_loss_ = last[
-                "valid_loss" if dataset_valid is not None else "train_loss"
-            ]
+            net.best_loss_ = loss
             self.n_stale_ = 0
             self.state_ = net.parameters_.state()
             net.kept_start_ = False
@@ -84,13 +79,6 @@ class BestEpoch(Callback):
         self.n_stale_ += 1
         if not is_finite or self.n_stale_ >= self.patience:
             self._go_back(net, is_finite)
-
-    def _is_better(self, net) -> bool:
-        gains = self.start_losses_ - net.valid_losses_
-        n_rows = len(gains)
-        error = gains.std() / n_rows**0.5 if n_rows > 1 else gains.abs()
-        has_left_start = gains.mean() > error * min(1, _FEW_ROWS / n_rows)
-        return bool(has_left_start) and net.history[-1, "valid_loss"] < net.best_loss_
 
     def _go_back(self, net, is_finite):
         net.parameters_.load(self.state_)
@@ -113,7 +101,7 @@ class BestEpoch(Callback):
 
     def on_train_end(self, net, **kwargs):
         net.parameters_.load(self.state_)
-        del self.state_, self.start_losses_
+        del self.state_
 
 
 class Progress(Callback):

@@ -102,7 +102,6 @@ class LatentNet(NeuralNet):
     def _release(self) -> None:
         """Drop what only a running fit needs; another may follow a single pass."""
         del self.parameters_, self.generator_, self.step_
-        self.__dict__.pop("valid_losses_", None)
         if self.max_epochs > 1:
             self.optimizer_.state.clear()
 
@@ -133,8 +132,7 @@ class LatentNet(NeuralNet):
         if iterator is None:
             return
         if not training:
-            self.valid_losses_ = self.held_out_losses(iterator.X)
-            self.history.record(prefix + "_loss", float(self.valid_losses_.mean()))
+            self.history.record(prefix + "_loss", self.held_out_loss(iterator.X))
             return
         self._set_training(True)
         self.parameters_.computing.train()
@@ -179,8 +177,8 @@ class LatentNet(NeuralNet):
         return self.criterion_(y_pred).mean()
 
     @torch.no_grad()
-    def held_out_losses(self, X: Tensor, *, is_start: bool = False) -> Tensor:
-        """Objective of each row in float32, with the same draws each time, (n,).
+    def held_out_loss(self, X: Tensor, *, is_start: bool = False) -> float:
+        """Mean objective of rows, in float32, with the same draws each time.
 
         Noise that is learned is first raised to that of these rows, which the weights
         have not seen, if it is below; the linear start stays as it is.
@@ -188,9 +186,10 @@ class LatentNet(NeuralNet):
         self.module_.eval()
         if not is_start and hasattr(self.module_.likelihood, "set_noise_variance"):
             self._raise_noise(X)
-        return self._mean_over_draws(
+        losses = self._mean_over_draws(
             X, lambda x, noise: self.criterion_(self.module_(x, noise))
         )
+        return float(losses.mean())
 
     def _raise_noise(self, X: Tensor) -> None:
         squares = self._mean_over_draws(X, self.module_.mean_square)
