@@ -348,14 +348,13 @@ class BaseAutoencoder(
 
     def _make_net(self, model, rows, seed, split, incremental):
         batch_size = self._batch_size(len(rows))
-        n_weights = sum(p.numel() for p in model.parameters())
         return LatentNet(
             model,
             alpha=self.alpha,
             clip=self._clip,
             n_valid_draws=self._n_valid_draws,
             precision=resolve_precision(
-                self.precision, rows.device, batch_size * n_weights
+                self.precision, rows.device, batch_size * model.n_weights
             ),
             n_averaged=_AVERAGED_EPOCHS * len(rows) / batch_size,
             seed=seed,

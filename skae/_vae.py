@@ -202,6 +202,10 @@ class VAETransformer(BaseAutoencoder):
 
         The bound is importance-weighted [1]_ over 64 draws of the posterior, the same
         for every row and every call: a row scores the same alone and among others.
+        The density is a defensive mixture [2]_: a share of 1 / (n_samples + 1) is the
+        start's, probabilistic PCA, so that a row unlike all training rows is never
+        scored lower than PCA would by more than ``log(n_samples + 1)``. `sample` leaves
+        that share out.
 
         Parameters
         ----------
@@ -218,6 +222,8 @@ class VAETransformer(BaseAutoencoder):
         ----------
         .. [1] Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted
            autoencoders. ICLR.
+        .. [2] Hesterberg, T. (1995). Weighted average importance sampling and defensive
+           mixture distributions. Technometrics, 37(2), 185-194.
         """
         X = self._validate_rows(X, "score_samples")
         noise = self._score_noise()

@@ -1,5 +1,7 @@
 """The two transformers as scikit-learn users meet them."""
 
+import copy
+import math
 import pickle
 
 import numpy as np
@@ -495,6 +497,17 @@ def test_posterior_mean_is_the_code(curved, fitted):
     mean, std = fitted[VAETransformer].posterior(curved)
     assert np.array_equal(mean, fitted[VAETransformer].transform(curved))
     assert std.shape == mean.shape and (std > 0).all()
+
+
+def test_no_row_scores_far_below_pca(curved, fitted):
+    """The density keeps a share of the start: rows far from all that was learned."""
+    model, far = copy.deepcopy(fitted[VAETransformer]), 300 * curved
+    pca = PCA(model.n_components_).fit(curved)
+    # Relative to the score: weights are float32.
+    floor = pca.score_samples(far) * (1 + 1e-5) - math.log(len(curved) + 1)
+    assert (model.score_samples(far) >= floor).all()
+    model.net_.module_.start = None
+    assert (model.score_samples(far) < floor).any()
 
 
 @both

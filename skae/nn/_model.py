@@ -6,6 +6,8 @@
 methods work on tensors and return one value per row.
 """
 
+import copy
+import math
 from typing import NamedTuple
 
 import torch
@@ -73,12 +75,32 @@ class LatentModel(nn.Module):
         self.encoder, self.decoder = bodies
         # Root of the share of variance that the linear start leaves.
         self.unexplained = 1.0
+        # The start itself, and its share of the density.
+        self.start: LatentModel | None = None
+        self.start_share = 0.0
         # In float64, so that rows far from zero lose nothing when they are centred.
         self.register_buffer("shift", torch.zeros(n_features, dtype=torch.float64))
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
         self.register_buffer(
             "code_scale", torch.ones(n_components, dtype=torch.float64)
         )
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights that training moves."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def keep_start(self, share: float) -> None:
+        """Keep a frozen copy of the spine as it is: `share` of the density.
+
+        What the bodies say of a row unlike all that they were trained on has no limit.
+        In a mixture with the linear density it has: that of the linear one, less the
+        logarithm of the share (Hesterberg, 1995, on defensive mixtures).
+        """
+        self.start = None
+        start = copy.deepcopy(self).requires_grad_(False)
+        start.encoder = start.decoder = None
+        self.start, self.start_share = start, share
 
     def set_scale(self, X: Tensor) -> None:
         """Take the centre, and one scale for all features, from rows in float64."""
@@ -152,8 +174,17 @@ class LatentModel(nn.Module):
         """Importance-weighted lower bound of log p(x) in data units.
 
         `noise` (s, k) holds s draws, the same for every row, so that a row's value does
-        not depend on the rows around it (Burda et al., 2016, eq. 8).
+        not depend on the rows around it (Burda et al., 2016, eq. 8). p is a mixture
+        with the kept start, for which one draw is exact when it is normal.
         """
+        bound = self._own_log_bound(x, noise)
+        if self.start is None:
+            return bound
+        bound = bound + math.log1p(-self.start_share)
+        linear = self.start.log_bound(x, noise[:1]) + math.log(self.start_share)
+        return torch.logaddexp(bound, linear)
+
+    def _own_log_bound(self, x: Tensor, noise: Tensor) -> Tensor:
         q = self.encode(x)
         total = None
         for draw in noise:

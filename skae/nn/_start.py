@@ -77,6 +77,8 @@ def start_at(model: LatentModel, axes: PrincipalAxes, factor: Tensor, n_rows: in
     else:
         spine.decode_bias.copy_(_smoothed_share(model.shift, n_rows).logit())
     silence(model)
+    if model.latent is DiagonalNormal:
+        model.keep_start(1 / (n_rows + 1))
 
 
 def _probabilistic_start(

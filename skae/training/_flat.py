@@ -170,6 +170,8 @@ def _groups(module: nn.Module) -> dict[str, list[tuple[str, nn.Parameter]]]:
     outputs = {id(p) for layer in output_layers(module) for p in layer.parameters()}
     groups = {"hidden": [], "output": [], "distributions": []}
     for name, p in module.named_parameters():
+        if not p.requires_grad:
+            continue
         if not name.startswith(_NETWORK):
             groups["distributions"].append((name, p))
         elif name.startswith("spine") or id(p) in outputs:

@@ -218,7 +218,7 @@ class LatentNet(NeuralNet):
 def _suitable_threads(module: torch.nn.Module, batch_size: int):
     """One thread for a step so small that a second one only adds waiting."""
     n_threads = torch.get_num_threads()
-    if batch_size * sum(p.numel() for p in module.parameters()) < _WORTH_THREADS:
+    if batch_size * module.n_weights < _WORTH_THREADS:
         torch.set_num_threads(1)
     try:
         yield
