@@ -120,13 +120,13 @@ def test_the_model_is_spine_plus_bodies():
     back = z @ spine.decode_weight.T + spine.decode_bias + plain_mlp(model.decoder, z)
     torch.testing.assert_close(model.code(x), z)
     torch.testing.assert_close(model.reconstruct(z), back)
-    log_likelihood, divergence = model(x)
+    log_likelihood, divergence, params = model(x)
     torch.testing.assert_close(log_likelihood, -(x - back).square().sum(1))
-    assert divergence is None
+    assert divergence is None and torch.equal(params, model.decode(model.code(x)))
 
 
 def test_objective_weighs_the_divergence():
-    terms = Terms(torch.tensor([-1.0, -2.0]), torch.tensor([10.0, 20.0]))
+    terms = Terms(torch.tensor([-1.0, -2.0]), torch.tensor([10.0, 20.0]), None)
     torch.testing.assert_close(Objective(0.5)(terms), torch.tensor([6.0, 12.0]))
     torch.testing.assert_close(Objective()(terms), torch.tensor([11.0, 22.0]))
 

@@ -19,10 +19,11 @@ from skae.nn._linear import linear
 
 
 class Terms(NamedTuple):
-    """The two parts of the objective, in nats per row."""
+    """The two parts of the objective, in nats per row, and the reconstruction."""
 
     log_likelihood: Tensor  # (n,)
     divergence: Tensor | None  # (n,), None for a point code
+    params: Tensor  # (n, d * n_params), of the likelihood
 
 
 class Spine(nn.Module):
@@ -137,13 +138,9 @@ class LatentModel(nn.Module):
         """The objective's terms of standardized rows; `noise` (n, k) makes draws."""
         q = self.encode(x)
         z = q.rsample(noise)
-        log_likelihood = self.log_likelihood(self.decode(z), x)
-        return Terms(log_likelihood, q.divergence(self.prior, z))
-
-    def mean_square(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        """Squared error of a drawn code's reconstruction, mean over features, (n,)."""
-        params = self.decode(self.encode(x).rsample(noise))
-        return (self.likelihood.mean(params) - x).square().mean(-1)
+        params = self.decode(z)
+        log_likelihood = self.log_likelihood(params, x)
+        return Terms(log_likelihood, q.divergence(self.prior, z), params)
 
     def code(self, x: Tensor) -> Tensor:
         """The mean code in the units that users see."""
@@ -180,9 +177,15 @@ class LatentModel(nn.Module):
         bound = self._own_log_bound(x, noise)
         if self.start is None:
             return bound
-        bound = bound + math.log1p(-self.start_share)
-        linear = self.start.log_bound(x, noise[:1]) + math.log(self.start_share)
-        return torch.logaddexp(bound, linear)
+        return torch.logaddexp(*self.shares(bound, self.start.log_bound(x, noise[:1])))
+
+    def shares(self, own: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-densities of the model's own part and of its start, each with its
+        share."""
+        return (
+            own + math.log1p(-self.start_share),
+            linear + math.log(self.start_share),
+        )
 
     def _own_log_bound(self, x: Tensor, noise: Tensor) -> Tensor:
         q = self.encode(x)

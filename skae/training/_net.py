@@ -102,6 +102,7 @@ class LatentNet(NeuralNet):
     def _release(self) -> None:
         """Drop what only a running fit needs; another may follow a single pass."""
         del self.parameters_, self.generator_, self.step_
+        self.__dict__.pop("start_losses_", None)
         if self.max_epochs > 1:
             self.optimizer_.state.clear()
 
@@ -181,28 +182,50 @@ class LatentNet(NeuralNet):
         """Mean objective of rows, in float32, with the same draws each time.
 
         Noise that is learned is first raised to that of these rows, which the weights
-        have not seen, if it is below; the linear start stays as it is.
+        have not seen, if it is below; the linear start stays as it is. Where the
+        density keeps a share of the start, so does the objective of each row.
         """
         self.module_.eval()
         if not is_start and hasattr(self.module_.likelihood, "set_noise_variance"):
             self._raise_noise(X)
-        losses = self._mean_over_draws(
-            X, lambda x, noise: self.criterion_(self.module_(x, noise))
-        )
+        losses = self._losses(self.module_, X)
+        if self.module_.start is not None:
+            losses = -torch.logaddexp(*self._shares(losses, X))
         return float(losses.mean())
 
     def _raise_noise(self, X: Tensor) -> None:
-        squares = self._mean_over_draws(X, self.module_.mean_square)
-        learned = self.parameters_.computing.likelihood.variance
-        self.module_.likelihood.set_noise_variance(
-            max(float(squares.mean()), float(learned))
-        )
+        likelihood = self.module_.likelihood
+        learned = float(self.parameters_.computing.likelihood.variance)
 
-    def _mean_over_draws(self, X: Tensor, function) -> Tensor:
+        def square(terms, x):
+            return (likelihood.mean(terms.params) - x).square().mean(-1)
+
+        squares = self._mean_over_draws(self.module_, X, square)
+        likelihood.set_noise_variance(max(float(squares.mean()), learned))
+        if self.module_.start is not None:
+            # Rows that the start accounts for say nothing of this noise.
+            own, linear = self._shares(self._losses(self.module_, X), X)
+            weights = (own - linear).sigmoid()
+            mean = float((weights * squares).sum() / weights.sum().clamp(min=1e-30))
+            likelihood.set_noise_variance(max(mean, learned))
+
+    def _shares(self, losses: Tensor, X: Tensor) -> tuple[Tensor, Tensor]:
+        if not hasattr(self, "start_losses_"):
+            self.start_losses_ = self._losses(self.module_.start, X)
+        return self.module_.shares(-losses, -self.start_losses_)
+
+    def _losses(self, model: torch.nn.Module, X: Tensor) -> Tensor:
+        return self._mean_over_draws(model, X, lambda terms, x: self.criterion_(terms))
+
+    def _mean_over_draws(self, model: torch.nn.Module, X: Tensor, function) -> Tensor:
+        """Mean of ``function(terms, rows)`` over the draws of each row, (n,)."""
         generator = torch.Generator(self.device).manual_seed(self.seed)
         n_draws = max(1, self.n_valid_draws)
         values = [
-            sum(function(x, self._noise(len(x), generator)) for _ in range(n_draws))
+            sum(
+                function(model(x, self._noise(len(x), generator)), x)
+                for _ in range(n_draws)
+            )
             for x in ResidentBatches(X, CHUNK)
         ]
         return torch.cat(values).double() / n_draws
