@@ -47,8 +47,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 NETS = {
-    "mnist": Net(mnist, (256, 64), 16, 256, n_epochs=3, limit=120.0),
-    "digits": Net(digits, (32,), 8, 32, n_epochs=15, limit=30.0),
+    "mnist": Net(mnist, (256, 64), 16, 256, n_epochs=6, limit=120.0),
+    "digits": Net(digits, (32,), 8, 32, n_epochs=30, limit=30.0),
 }
 
 

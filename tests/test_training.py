@@ -184,7 +184,7 @@ def test_a_traced_step_is_the_plain_one(precision):
 
 @both
 def test_a_long_fit_is_traced_and_a_body_of_unknown_kind_is_not(estimator, curved):
-    params = {**SMALL, "max_iter": 12, "batch_size": 50}
+    params = {**SMALL, "max_iter": 12, "batch_size": 4}  # 1,080 steps
     model = estimator(2, **params).fit(curved)
     MLP.is_static = False
     try:

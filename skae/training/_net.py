@@ -12,8 +12,8 @@ from skae.nn._objective import Objective
 from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._flat import FlatParameters, flat_vectors
 
-# Epochs from which tracing a step, a tenth of a second, is soon earned back.
-_EPOCHS_WORTH_TRACING = 10
+# Steps that earn back the tenth of a second that tracing one takes.
+_STEPS_WORTH_TRACING = 1000
 
 # Multiply-adds of one step below which a second thread costs more than it saves.
 _WORTH_THREADS = 2**23
@@ -126,7 +126,9 @@ class LatentNet(NeuralNet):
         if training:
             if self.precision == "bfloat16":
                 dataset = dataset.to(torch.bfloat16)
-            return ResidentBatches(dataset, self.batch_size, self.generator_)
+            batches = ResidentBatches(dataset, self.batch_size, self.generator_)
+            self.n_steps_ = self.max_epochs * len(batches)
+            return batches
         return ResidentBatches(dataset, CHUNK)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -165,7 +167,7 @@ class LatentNet(NeuralNet):
         module = self.parameters_.computing
         bodies = [b for b in (module.encoder, module.decoder) if b is not None]
         trace = (
-            self.max_epochs > _EPOCHS_WORTH_TRACING
+            self.n_steps_ >= _STEPS_WORTH_TRACING
             and inputs[0].device.type == "cpu"
             and all(getattr(body, "is_static", False) for body in bodies)
         )
