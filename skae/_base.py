@@ -290,7 +290,8 @@ class BaseAutoencoder(
         is_trained = net.max_epochs and (incremental or self._can_improve(model))
         if is_trained:
             net.partial_fit(rows.float())
-        if is_new and is_blind and not (is_trained and not net.kept_start_):
+        kept_start = not is_trained or net.kept_start_
+        if is_new and is_blind and kept_start:
             self._start(model, rows, seed)
         return net
 
