@@ -9,11 +9,15 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from skae.nn._objective import Objective
+from skae.nn.likelihoods._gaussian import log_density
 from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._flat import FlatParameters, flat_vectors
 
 # Steps that earn back the tenth of a second that tracing one takes.
 _STEPS_WORTH_TRACING = 1000
+
+# Turns in which noise variance and the rows that it belongs to settle.
+_NOISE_STEPS = 20
 
 # Multiply-adds of one step below which a second thread costs more than it saves.
 _WORTH_THREADS = 2**23
@@ -188,49 +192,69 @@ class LatentNet(NeuralNet):
         density keeps a share of the start, so does the objective of each row.
         """
         self.module_.eval()
+        losses, rest, squares = self._losses(self.module_, X)
+        start = self._start_losses(X)
         if not is_start and hasattr(self.module_.likelihood, "set_noise_variance"):
-            self._raise_noise(X)
-        losses = self._losses(self.module_, X)
-        if self.module_.start is not None:
-            losses = -torch.logaddexp(*self._shares(losses, X))
-        return float(losses.mean())
+            losses = self._raise_noise(rest, squares, start)
+        return float(self._with_start(losses, start).mean())
 
-    def _raise_noise(self, X: Tensor) -> None:
-        likelihood = self.module_.likelihood
-        learned = float(self.parameters_.computing.likelihood.variance)
+    def _raise_noise(
+        self, rest: Tensor, squares: Tensor, start: Tensor | None
+    ) -> Tensor:
+        """Set the noise that suits these rows best; return their losses with it.
 
-        def square(terms, x):
-            return (likelihood.mean(terms.params) - x).square().mean(-1)
+        `rest` is what the loss holds beside the likelihood of the squared errors. Rows
+        that the start accounts for say nothing of the noise: which ones they are, and
+        the noise, are found by turns (expectation maximisation), from a noise that
+        suits all rows and from the learned one.
+        """
+        likelihood, d = self.module_.likelihood, self.module_.n_features
+        learned = self.parameters_.computing.likelihood.variance.detach().double()
 
-        squares = self._mean_over_draws(self.module_, X, square)
-        likelihood.set_noise_variance(max(float(squares.mean()), learned))
-        if self.module_.start is not None:
-            # Rows that the start accounts for say nothing of this noise.
-            own, linear = self._shares(self._losses(self.module_, X), X)
-            weights = (own - linear).sigmoid()
-            mean = float((weights * squares).sum() / weights.sum().clamp(min=1e-30))
-            likelihood.set_noise_variance(max(mean, learned))
+        def at(variance):
+            return rest - log_density(squares, d, variance.log())
 
-    def _shares(self, losses: Tensor, X: Tensor) -> tuple[Tensor, Tensor]:
-        if not hasattr(self, "start_losses_"):
-            self.start_losses_ = self._losses(self.module_.start, X)
-        return self.module_.shares(-losses, -self.start_losses_)
+        def settled(variance):
+            for _ in range(_NOISE_STEPS if start is not None else 0):
+                own, linear = self.module_.shares(-at(variance), -start)
+                weights = (own - linear).sigmoid()
+                mean = (weights * squares).sum() / (weights.sum() * d).clamp(min=1e-30)
+                variance = mean.clamp(min=learned)
+            return variance
 
-    def _losses(self, model: torch.nn.Module, X: Tensor) -> Tensor:
-        return self._mean_over_draws(model, X, lambda terms, x: self.criterion_(terms))
+        ends = (squares.mean() / d).clamp(min=learned), learned
+        found = [settled(end) for end in ends[: 1 if start is None else 2]]
+        best = min(found, key=lambda v: float(self._with_start(at(v), start).mean()))
+        likelihood.set_noise_variance(float(best))
+        return at(best)
 
-    def _mean_over_draws(self, model: torch.nn.Module, X: Tensor, function) -> Tensor:
-        """Mean of ``function(terms, rows)`` over the draws of each row, (n,)."""
+    def _with_start(self, losses: Tensor, start: Tensor | None) -> Tensor:
+        """Losses of rows whose density has a share of the start's."""
+        if start is None:
+            return losses
+        return -torch.logaddexp(*self.module_.shares(-losses, -start))
+
+    def _start_losses(self, X: Tensor) -> Tensor | None:
+        if self.module_.start is not None and not hasattr(self, "start_losses_"):
+            self.start_losses_, *_ = self._losses(self.module_.start, X)
+        return getattr(self, "start_losses_", None)
+
+    def _losses(self, model: torch.nn.Module, X: Tensor) -> tuple[Tensor, ...]:
+        """Objective of each row, its part beside the likelihood, and the squared error;
+        means over draws, float64."""
         generator = torch.Generator(self.device).manual_seed(self.seed)
         n_draws = max(1, self.n_valid_draws)
-        values = [
-            sum(
-                function(model(x, self._noise(len(x), generator)), x)
-                for _ in range(n_draws)
-            )
-            for x in ResidentBatches(X, CHUNK)
-        ]
-        return torch.cat(values).double() / n_draws
+        sums = []
+        for x in ResidentBatches(X, CHUNK):
+            total = 0
+            for _ in range(n_draws):
+                terms = model(x, self._noise(len(x), generator))
+                square = (model.likelihood.mean(terms.params) - x).square().sum(-1)
+                certain = terms._replace(log_likelihood=torch.zeros_like(square))
+                losses = self.criterion_(terms), self.criterion_(certain), square
+                total += torch.stack(losses).double()
+            sums.append(total)
+        return tuple(torch.cat(sums, 1) / n_draws)
 
     def _noise(self, n_rows: int, generator: torch.Generator) -> Tensor | None:
         if not self.n_valid_draws:

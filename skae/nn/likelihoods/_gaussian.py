@@ -29,12 +29,8 @@ class Gaussian(nn.Module):
         self.log_variance.fill_(math.log(noise_variance))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        log_variance = self.log_variance
-        squares = (x - params).square().sum(-1, dtype=log_variance.dtype)
-        constant = math.log(2 * math.pi)
-        return -0.5 * (
-            squares * (-log_variance).exp() + x.shape[-1] * (log_variance + constant)
-        )
+        squares = (x - params).square().sum(-1, dtype=self.log_variance.dtype)
+        return log_density(squares, x.shape[-1], self.log_variance)
 
     def mean(self, params: Tensor) -> Tensor:
         return params
@@ -52,3 +48,9 @@ class Gaussian(nn.Module):
     @staticmethod
     def check(X) -> None:
         """Every finite number is in the support."""
+
+
+def log_density(squares: Tensor, n_features: int, log_variance: Tensor) -> Tensor:
+    """Normal log-density of rows at the given squared distances from the mean."""
+    constant = log_variance + math.log(2 * math.pi)
+    return -0.5 * (squares * (-log_variance).exp() + n_features * constant)
