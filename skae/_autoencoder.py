@@ -1,7 +1,9 @@
 """The deterministic autoencoder."""
 
+from numbers import Integral
+
 from skae._base import BaseAutoencoder
-from skae._sklearn import StrOptions
+from skae._sklearn import Interval, StrOptions
 from skae.nn._latents import Point
 from skae.nn.likelihoods import LOSSES
 
@@ -9,7 +11,7 @@ from skae.nn.likelihoods import LOSSES
 class AutoencoderTransformer(BaseAutoencoder):
     r"""Autoencoder that starts at PCA.
 
-    The code of a row and its reconstruction are
+    The encoder's code of a row and its reconstruction are
 
     .. math:: z = A (x - m) + f(x), \qquad \hat x = m + B z + g(z)
 
@@ -17,7 +19,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     networks `f`, `g` start at zero. Training keeps the epoch that is best on held-out
     rows, the start included, so a reconstruction is not worse than that of
     :class:`~sklearn.decomposition.PCA` with as many components. Like PCA's, it depends
-    on the scale of the features: scale them in a step before.
+    on the scale of the features: scale them in a step before. The code that decodes
+    best is near the encoder's: `transform` goes a few steps towards it.
 
     Parameters
     ----------
@@ -35,6 +38,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
         Error of a reconstruction, summed over the features. The cross-entropy, in nats,
         needs values in [0, 1] and starts at the principal axes of Pearson residuals.
+    transform_max_iter : int, default=3
+        Quasi-Newton steps from the encoder's code to the code whose reconstruction is
+        nearest to the row. 0 returns the encoder's code: `transform` is then about four
+        times faster, and reconstructions are less exact.
     init : {"pca", "random"}, default="pca"
         Where training starts: at PCA, or at random weights.
     alpha : float, default=30.0
@@ -126,6 +133,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],
+        "transform_max_iter": [Interval(Integral, 0, None, closed="left")],
     }
 
     _latent = Point
@@ -139,6 +147,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         activation="silu",
         architecture="mlp",
         loss="squared_error",
+        transform_max_iter=3,
         init="pca",
         alpha=30.0,
         learning_rate_init=4e-3,
@@ -159,6 +168,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.activation = activation
         self.architecture = architecture
         self.loss = loss
+        self.transform_max_iter = transform_max_iter
         self.init = init
         self.alpha = alpha
         self.learning_rate_init = learning_rate_init
@@ -189,7 +199,14 @@ class AutoencoderTransformer(BaseAutoencoder):
             minus the cross-entropy, in nats.
         """
         X = self._validate_rows(X, "score_samples")
-        return self._map_rows(X, lambda model, x: model.log_loss(model.standardize(x)))
+        return self._map_rows(
+            X,
+            lambda model, x: model.log_loss(model.standardize(x), self._n_code_steps),
+        )
+
+    @property
+    def _n_code_steps(self):
+        return self.transform_max_iter
 
     def _make_likelihood(self):
         return LOSSES[self.loss]()

@@ -30,6 +30,7 @@ from skae._sklearn import (
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._latents import Point
 from skae.nn._model import LatentModel
+from skae.nn._projection import code_metric
 from skae.nn._start import start_at, start_at_random, working_factor
 from skae.nn.architectures import ARCHITECTURES
 from skae.training import LatentNet, training_callbacks
@@ -144,7 +145,7 @@ class BaseAutoencoder(
             Codes; for a variational model the posterior means. Nothing is drawn.
         """
         X = self._validate_rows(X, "transform")
-        return self._map_rows(X, lambda model, x: model.code(model.standardize(x)))
+        return self._map_rows(X, self._code)
 
     def inverse_transform(self, X):
         """Decode codes into rows.
@@ -229,9 +230,13 @@ class BaseAutoencoder(
         xp, _ = get_namespace(scores)
         return float(xp.mean(scores))
 
+    def _code(self, model, x):
+        return model.code(model.standardize(x), self._n_code_steps)
+
     # What a subclass decides.
 
     _latent: type  # from skae.nn._latents
+    _n_code_steps = 0  # that refine the encoder's code
     _n_valid_draws = 0  # draws of the posterior that judge an epoch
     _clip = None  # largest norm of a gradient
 
@@ -398,7 +403,11 @@ class BaseAutoencoder(
             self.validation_loss_curve_ = [model.loss_in_data_units(v) for v in losses]
         best = getattr(net, "best_loss_", None)
         self.best_loss_ = None if best is None else model.loss_in_data_units(best)
-        self._mixture = CodeMixture(self._training_codes(rows, seed), seed)
+        kept = self._kept_rows(rows, seed)
+        if self._latent is Point:
+            generator = torch.Generator(rows.device).manual_seed(seed)
+            model.metric = code_metric(model, kept, generator)
+        self._mixture = CodeMixture(self._training_codes(kept, seed), seed)
 
     def _fitted_model(self):
         return self.net_.module_ if hasattr(self, "net_") else None
@@ -419,27 +428,31 @@ class BaseAutoencoder(
     @torch.no_grad()
     def _map_rows(self, X, function):
         """Apply ``function(model, rows)`` by chunks, in the kind and dtype of X."""
-        model = self.net_.module_
+        model = _frozen(self.net_.module_)
         rows = as_tensor(X)
         if rows.dtype == torch.float64:
-            model = copy.deepcopy(model).double()
+            model = model.double()
         device = model.shift.device
         values = [function(model, chunk.to(device)) for chunk in rows.split(CHUNK)]
         return like(torch.cat(values), X)
 
     # The density of codes behind `sample`.
 
-    def _training_codes(self, rows, seed):
-        """Codes of as many training rows as a mixture needs."""
+    def _kept_rows(self, rows, seed):
+        """As many random training rows as a mixture needs, standardized."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(rows), generator=generator)[:_N_KEPT_CODES]
-        kept = self.net_.module_.standardize(rows[order.to(rows.device)]).float()
-        with torch.no_grad():
-            codes = [self._code_draws(x, generator) for x in kept.split(CHUNK)]
+        return self.net_.module_.standardize(rows[order.to(rows.device)]).float()
+
+    @torch.no_grad()
+    def _training_codes(self, kept, seed):
+        model = _frozen(self.net_.module_)
+        generator = torch.Generator().manual_seed(seed)
+        codes = [self._code_draws(model, x, generator) for x in kept.split(CHUNK)]
         return torch.cat(codes)
 
-    def _code_draws(self, rows, generator):
-        return self.net_.module_.code(rows)
+    def _code_draws(self, model, x, generator):
+        return model.code(x, self._n_code_steps)
 
     def _draw_from_mixture(self, n_samples, random_state):
         return self._mixture.sample(n_samples, random_state)
@@ -449,6 +462,11 @@ class BaseAutoencoder(
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _frozen(model):
+    """A copy whose weights take no gradient."""
+    return copy.deepcopy(model).requires_grad_(False)
 
 
 def _widths(hidden_layer_sizes):

@@ -285,9 +285,9 @@ class VAETransformer(BaseAutoencoder):
     def _objective_parameters(self):
         return {"criterion__beta": self.beta}
 
-    def _code_draws(self, rows, generator):
-        q = self.net_.module_.encode(rows)
-        noise = torch.randn(q.mean.shape, generator=generator).to(rows.device)
+    def _code_draws(self, model, x, generator):
+        q = model.encode(x)
+        noise = torch.randn(q.mean.shape, generator=generator).to(x.device)
         return q.rsample(noise)
 
     def _draw_from_prior(self, n_samples, random_state):

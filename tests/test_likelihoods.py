@@ -46,7 +46,7 @@ def bernoulli_variance(params):
 TRUTHS = {
     "gaussian": (gaussian, lambda p: p, lambda p: np.full_like(p, NOISE)),
     "bernoulli": (bernoulli, expit, bernoulli_variance),
-    "squared_error": (squared_error, lambda p: p, np.zeros_like),
+    "squared_error": (squared_error, lambda p: p, lambda p: np.full_like(p, 0.5)),
     "binary_cross_entropy": (bernoulli, expit, bernoulli_variance),
 }
 

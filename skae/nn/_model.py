@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._linear import linear
+from skae.nn._projection import project
 
 
 class Terms(NamedTuple):
@@ -85,6 +86,8 @@ class LatentModel(nn.Module):
         self.register_buffer(
             "code_scale", torch.ones(n_components, dtype=torch.float64)
         )
+        # Of the steps that refine codes, (k, k); set after training.
+        self.register_buffer("metric", None)
 
     @property
     def n_weights(self) -> int:
@@ -142,9 +145,15 @@ class LatentModel(nn.Module):
         log_likelihood = self.log_likelihood(params, x)
         return Terms(log_likelihood, q.divergence(self.prior, z), params)
 
-    def code(self, x: Tensor) -> Tensor:
-        """The mean code in the units that users see."""
-        return (self.encode(x).mean * self.code_scale).to(x.dtype)
+    def best_code(self, x: Tensor, n_steps: int = 0) -> Tensor:
+        """The encoder's mean code, refined by steps through the decoder."""
+        if n_steps and self.metric is not None:
+            return project(self, x, n_steps)
+        return self.encode(x).mean
+
+    def code(self, x: Tensor, n_steps: int = 0) -> Tensor:
+        """The best code in the units that users see."""
+        return (self.best_code(x, n_steps) * self.code_scale).to(x.dtype)
 
     def reconstruct(self, code: Tensor) -> Tensor:
         """The decoder's mean in data units."""
@@ -200,9 +209,9 @@ class LatentModel(nn.Module):
             total - n_draws.log(), self.scale, self.n_features
         )
 
-    def log_loss(self, x: Tensor) -> Tensor:
+    def log_loss(self, x: Tensor, n_steps: int = 0) -> Tensor:
         """Minus the loss of each row's reconstruction, in data units."""
-        log_likelihood = self.log_likelihood(self.decode(self.encode(x).mean), x)
+        log_likelihood = self.log_likelihood(self.decode(self.best_code(x, n_steps)), x)
         return self.likelihood.in_data_units(
             log_likelihood, self.scale, self.n_features
         )

@@ -21,7 +21,10 @@ class SquaredError(nn.Module):
         return params
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
-        return params
+        noise = torch.randn(
+            params.shape, generator=generator, device=params.device, dtype=params.dtype
+        )
+        return params + 0.5**0.5 * noise
 
     def in_data_units(self, log_prob: Tensor, scale: Tensor, n_features: int) -> Tensor:
         """The squared error of the data themselves, which were divided by `scale`."""

@@ -1,0 +1,109 @@
+"""Codes that decode best, against the exact answers of linear decoders and SciPy's."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from skae import AutoencoderTransformer
+from skae.nn._latents import Point
+from skae.nn._model import LatentModel
+from skae.nn._projection import code_metric, project
+from skae.nn.likelihoods import Bernoulli, SquaredError
+
+D, K = 6, 3
+
+
+def linear_model(likelihood, scale=1.0):
+    """A linear decoder, and an encoder that has nothing to do with it."""
+    model = LatentModel(D, K, (None, None), Point, likelihood, None).double()
+    generator = torch.Generator().manual_seed(0)
+    for weight in (model.spine.encode_weight, model.spine.decode_weight):
+        weight.data.normal_(std=scale, generator=generator)
+    return model
+
+
+def rows(n):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(n, D, generator=generator, dtype=torch.float64)
+
+
+def with_metric(model, x):
+    model.metric = code_metric(model, x, torch.Generator().manual_seed(2))
+    return model
+
+
+@pytest.fixture(scope="module")
+def fitted(curved):
+    return AutoencoderTransformer(2, max_iter=30, random_state=0).fit(curved[:300])
+
+
+def test_projection_on_a_plane_is_least_squares():
+    x = rows(50)
+    model = with_metric(linear_model(SquaredError()), x)
+    weight = model.spine.decode_weight.detach().numpy()
+    truth = np.linalg.lstsq(weight, x.numpy().T, rcond=None)[0].T
+    code = project(model, x, 10)
+    # Steps end where one would gain less than a ten-thousandth of the loss.
+    nearest = model.log_likelihood(torch.from_numpy(truth @ weight.T), x)
+    reached = model.log_likelihood(model.decode(code), x)
+    torch.testing.assert_close(reached, nearest, rtol=1e-3, atol=0)
+    np.testing.assert_allclose(code.detach().numpy(), truth, atol=0.05)
+
+
+@pytest.mark.parametrize("likelihood", [SquaredError(), Bernoulli()])
+def test_metric_is_the_inverse_fisher_information(likelihood):
+    model = linear_model(likelihood, scale=0.3)
+    x = torch.zeros(512, D, dtype=torch.float64)
+    draws = [
+        torch.linalg.inv(code_metric(model, x, torch.Generator().manual_seed(seed)))
+        for seed in range(200)
+    ]
+    weight = model.spine.decode_weight.detach()
+    # Of one feature: 1 / variance for the mean, p (1 - p) for the logit of a half.
+    curvature = 2.0 if isinstance(likelihood, SquaredError) else 0.25
+    truth = curvature * weight.T @ weight
+    torch.testing.assert_close(
+        sum(draws) / len(draws), truth, rtol=0.02, atol=0.02 * float(truth.max())
+    )
+
+
+def test_no_row_decodes_worse_than_from_the_encoder(fitted, curved):
+    def errors(n_steps):
+        fitted.set_params(transform_max_iter=n_steps)
+        return -fitted.score_samples(curved)
+
+    plain, refined, longer = errors(0), errors(3), errors(10)
+    assert (refined <= plain * (1 + 1e-6)).all()
+    assert (longer <= refined * (1 + 1e-6)).all()
+    assert refined[300:].mean() < 0.95 * plain[300:].mean()
+
+
+def test_three_steps_come_near_the_optimum_of_scipy(fitted, curved):
+    def error(code, row):
+        return np.square(fitted.inverse_transform(code[None]) - row).sum()
+
+    held_out = curved[300:340]
+    fitted.set_params(transform_max_iter=0)
+    best = [
+        minimize(error, code, args=(row,), method="Nelder-Mead").fun
+        for code, row in zip(fitted.transform(held_out), held_out)
+    ]
+    fitted.set_params(transform_max_iter=3)
+    mine = -fitted.score_samples(held_out)
+    assert np.median(mine / best) < 1.01
+    assert mine.mean() < 1.1 * np.mean(best)
+
+
+def test_pca_has_nothing_to_refine(iris):
+    start = AutoencoderTransformer(2, max_iter=0, random_state=0).fit(iris)
+    codes = start.transform(iris)
+    start.set_params(transform_max_iter=0)
+    np.testing.assert_allclose(codes, start.transform(iris), rtol=1e-6, atol=1e-9)
+
+
+def test_a_decoder_that_ignores_a_code_leaves_it(curved):
+    model = linear_model(SquaredError())
+    model.spine.decode_weight.data.zero_()
+    x = rows(5)
+    assert torch.equal(project(with_metric(model, x), x, 3), model.encode(x).mean)
