@@ -35,9 +35,11 @@ class AutoencoderTransformer(BaseAutoencoder):
         Of the hidden layers.
     architecture : {"mlp"}, default="mlp"
         Kind of network around the linear spine.
-    loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
-        Error of a reconstruction, summed over the features. The cross-entropy, in nats,
-        needs values in [0, 1] and starts at the principal axes of Pearson residuals.
+    loss : str, list of (str, columns) or callable, default="squared_error"
+        Error of a reconstruction, summed over the features: "squared_error",
+        "absolute_error" or "binary_cross_entropy", in nats, for values in [0, 1]. Any
+        likelihood of :class:`VAETransformer` is a loss too, minus its logarithm in
+        nats, also one for each group of columns.
     transform_max_iter : int, default=3
         Quasi-Newton steps from the encoder's code to the code whose reconstruction is
         nearest to the row. 0 returns the encoder's code: `transform` is then about four
@@ -132,7 +134,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES))],
+        "loss": [StrOptions({"auto", *LOSSES}), list, callable],
         "transform_max_iter": [Interval(Integral, 0, None, closed="left")],
     }
 
@@ -208,8 +210,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _n_code_steps(self):
         return self.transform_max_iter
 
-    def _make_likelihood(self):
-        return LOSSES[self.loss]()
+    def _likelihood_choice(self):
+        return self.loss, LOSSES
 
     def _make_prior(self):
         return None

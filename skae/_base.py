@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from skae._arrays import as_tensor, float_dtypes, like
 from skae._axes import principal_axes
+from skae._columns import check_support, make_likelihood
 from skae._density import CodeMixture
 from skae._sklearn import (
     Interval,
@@ -31,8 +32,9 @@ from skae.nn._activations import ACTIVATIONS
 from skae.nn._latents import Point
 from skae.nn._model import LatentModel
 from skae.nn._projection import code_metric
-from skae.nn._start import start_at, start_at_random, working_factor
+from skae.nn._start import LinearStart, start_at, start_at_random
 from skae.nn.architectures import ARCHITECTURES
+from skae.nn.likelihoods import Columns
 from skae.training import LatentNet, training_callbacks
 from skae.training._batches import CHUNK, HeldOut
 from skae.training._hardware import resolve_device, resolve_precision
@@ -105,7 +107,6 @@ class BaseAutoencoder(
             The fitted transformer.
         """
         previous = self._fitted_model() if self.warm_start else None
-        X = self._validate(X, reset=previous is None)
         return self._train(X, previous, incremental=False)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -127,9 +128,7 @@ class BaseAutoencoder(
         self : object
             The transformer, fitted to all rows so far.
         """
-        previous = self._fitted_model()
-        X = self._validate(X, reset=previous is None)
-        return self._train(X, previous, incremental=True)
+        return self._train(X, self._fitted_model(), incremental=True)
 
     def transform(self, X):
         """Encode X.
@@ -170,7 +169,9 @@ class BaseAutoencoder(
             )
         return self._map_rows(Z, lambda model, z: model.reconstruct(z))
 
-    def sample(self, n_samples=1, random_state=None, *, density=None):
+    def sample(
+        self, n_samples=1, random_state=None, *, density=None, observation_noise=None
+    ):
         """Draw new rows.
 
         Parameters
@@ -183,11 +184,16 @@ class BaseAutoencoder(
             Where codes are drawn from: the prior of a variational model, or a Gaussian
             mixture fitted on codes of training rows [1]_. None is the prior where the
             model has one, otherwise the mixture.
+        observation_noise : bool or None, default=None
+            Whether rows are drawn from the likelihood around the decoded codes: counts,
+            categories, values with noise. Otherwise they are its means. None draws
+            where columns have likelihoods of their own: the mean of a category is no
+            row of such a table.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Decoded codes, without observation noise.
+            New rows, in the units of the training data.
 
         References
         ----------
@@ -202,10 +208,21 @@ class BaseAutoencoder(
             raise ValueError(
                 f"density={density!r} is not one of {known} of {type(self).__name__}."
             )
+        likelihood = self.net_.module_.likelihood
+        if observation_noise is None:
+            observation_noise = isinstance(likelihood, Columns)
+        if observation_noise and not likelihood.is_density:
+            raise ValueError(
+                "observation_noise=True needs a likelihood, which says how large the "
+                "noise is; this model was fitted with an error alone."
+            )
         random_state = check_random_state(random_state)
         draw = self._densities[density or next(iter(self._densities))]
         codes = like(draw(self, n_samples, random_state), self.mean_)
-        return self._map_rows(codes, lambda model, z: model.reconstruct(z))
+        if not observation_noise:
+            return self._map_rows(codes, lambda model, z: model.reconstruct(z))
+        generator = self._generator(random_state)
+        return self._map_rows(codes, lambda model, z: model.draw(z, generator))
 
     @abstractmethod
     def score_samples(self, X):
@@ -246,8 +263,8 @@ class BaseAutoencoder(
         """Names of the densities over codes, the default first, and who draws."""
 
     @abstractmethod
-    def _make_likelihood(self):
-        """Return a new likelihood module."""
+    def _likelihood_choice(self):
+        """The likelihood that was asked for, and the registry that names are of."""
 
     @abstractmethod
     def _make_prior(self):
@@ -259,16 +276,21 @@ class BaseAutoencoder(
     # Training.
 
     def _train(self, X, previous, *, incremental):
-        """Train `previous`, or a new model from its start, on validated rows."""
-        self._make_likelihood().check(X)
+        """Train `previous`, or a new model from its start."""
+        frame, X = X, self._validate(X, reset=previous is None)
         self._check_size(previous)
+        likelihood = (
+            previous.likelihood if previous else self._make_likelihood(frame, X)
+        )
+        names = getattr(self, "feature_names_in_", None)
+        check_support(likelihood, as_tensor(X), names)
         device = resolve_device(self.device)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         cuda = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(cuda):
             torch.manual_seed(seed)
             rows = as_tensor(X).to(device, torch.float64)
-            model = previous or self._make_model(rows)
+            model = previous or self._make_model(rows, likelihood)
             net = self._fit_net(model, model.standardize(rows), seed, incremental)
         self._store(net, rows, seed)
         self.mean_ = like(net.module_.shift, X)
@@ -314,10 +336,13 @@ class BaseAutoencoder(
                 f"{previous.n_components}; set warm_start=False to start anew."
             )
 
-    def _make_model(self, rows):
+    def _make_likelihood(self, frame, X):
+        """Return a new likelihood for rows, as given and as validated."""
+        return make_likelihood(*self._likelihood_choice(), frame, as_tensor(X))
+
+    def _make_model(self, rows, likelihood):
         """Return a model that knows the scale of `rows` (n, d), float64."""
         n_features, k = rows.shape[1], self.n_components
-        likelihood = self._make_likelihood()
         bodies = ARCHITECTURES[self.architecture](
             None,
             _widths(self.hidden_layer_sizes),
@@ -329,7 +354,8 @@ class BaseAutoencoder(
             n_features, k, bodies, self._latent, likelihood, self._make_prior()
         ).to(rows.device)
         model.set_scale(rows)
-        variance = float(model.scale.square())
+        variance = model.scale.square()
+        variance = float(variance[variance.log().abs().argmax()])
         if not 0 < variance < math.inf:
             raise ValueError(
                 f"The variance of X, {variance:g}, is out of range; rescale X."
@@ -341,9 +367,9 @@ class BaseAutoencoder(
         if self.init == "random":
             start_at_random(model)
             return
-        factor = working_factor(model, len(rows))
-        axes = principal_axes(rows * factor, model.n_components, seed)
-        start_at(model, axes, factor, len(rows))
+        linear = LinearStart.of(model, rows)
+        axes = principal_axes(rows * linear.encode, model.n_components, seed)
+        start_at(model, axes, linear, len(rows))
 
     def _make_split(self, n_rows, seed):
         """Return what holds rows out, or None."""
@@ -453,6 +479,11 @@ class BaseAutoencoder(
 
     def _code_draws(self, model, x, generator):
         return model.code(x, self._n_code_steps)
+
+    def _generator(self, random_state):
+        """A torch generator on the model's device."""
+        generator = torch.Generator(self.net_.module_.shift.device)
+        return generator.manual_seed(random_state.randint(np.iinfo(np.int32).max))
 
     def _draw_from_mixture(self, n_samples, random_state):
         return self._mixture.sample(n_samples, random_state)

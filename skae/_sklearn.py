@@ -11,6 +11,7 @@ except ImportError:  # scikit-learn < 1.8 does not compare the namespaces
         pass
 
 
+from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
@@ -18,6 +19,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "_fit_context",
+    "_get_column_indices",
     "check_array",
     "check_is_fitted",
     "check_same_namespace",

@@ -2,7 +2,6 @@
 
 from numbers import Real
 
-import numpy as np
 import torch
 
 from skae._base import BaseAutoencoder
@@ -41,9 +40,21 @@ class VAETransformer(BaseAutoencoder):
         Of the hidden layers.
     architecture : {"mlp"}, default="mlp"
         Kind of network around the linear spine.
-    likelihood : {"gaussian", "bernoulli"}, default="gaussian"
-        Distribution of a row given its code: normal with one learned variance, or
-        independent binary features, for values in [0, 1].
+    likelihood : str, list of (str, columns) or callable, default="gaussian"
+        Distribution of a row given its code.
+
+        - "gaussian": normal with one learned variance, "diagonal_gaussian" with one for
+          each feature;
+        - "laplace", "student_t": heavier tails, for rows with gross errors;
+        - "bernoulli": binary features, or shares in [0, 1];
+        - "categorical": one category, as one-hot columns;
+        - "poisson", "negative_binomial": counts; the latter vary more;
+        - a list gives columns of different kinds their own: pairs of one of these and
+          columns as in :class:`~sklearn.compose.ColumnTransformer`, say
+          ``[("gaussian", ["age", "income"]), ("categorical", ["a", "b", "c"])]``;
+        - "auto" makes such a list by the columns' values;
+        - an own `skae.nn.likelihoods.Likelihood`, or what makes one from the number of
+          features.
     prior : {"normal"}, default="normal"
         Distribution of the latents: standard normal.
     beta : float, default=1.0
@@ -100,9 +111,9 @@ class VAETransformer(BaseAutoencoder):
     best_loss_ : float or None
         Held-out loss of the epoch that was kept, the start included; without held-out
         rows the training loss of the last epoch, None if nothing was trained.
-    noise_variance_ : float
+    noise_variance_ : float or ndarray of shape (n_features,)
         Learned variance of a feature around its reconstruction, in squared units of X;
-        only with ``likelihood="gaussian"``.
+        only with one of the first four likelihoods.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
     n_features_in_ : int
@@ -141,7 +152,7 @@ class VAETransformer(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "likelihood": [StrOptions(set(LIKELIHOODS))],
+        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), list, callable],
         "prior": [StrOptions(set(PRIORS))],
         "beta": [Interval(Real, 0, None, closed="left")],
     }
@@ -273,11 +284,12 @@ class VAETransformer(BaseAutoencoder):
         super()._store(net, rows, seed)
         variance = getattr(net.module_.likelihood, "variance", None)
         if variance is not None:
-            scale = float(net.module_.scale)
-            self.noise_variance_ = float(variance.detach()) * scale**2
+            values = (variance * net.module_.scale.square()).numpy(force=True)
+            is_shared = variance.numel() == 1
+            self.noise_variance_ = float(values[0]) if is_shared else values
 
-    def _make_likelihood(self):
-        return LIKELIHOODS[self.likelihood]()
+    def _likelihood_choice(self):
+        return self.likelihood, LIKELIHOODS
 
     def _make_prior(self):
         return PRIORS[self.prior](self.n_components)
@@ -291,10 +303,8 @@ class VAETransformer(BaseAutoencoder):
         return q.rsample(noise)
 
     def _draw_from_prior(self, n_samples, random_state):
-        model = self.net_.module_
-        generator = torch.Generator(model.shift.device)
-        generator.manual_seed(random_state.randint(np.iinfo(np.int32).max))
-        return model.prior.sample(n_samples, generator).double()
+        generator = self._generator(random_state)
+        return self.net_.module_.prior.sample(n_samples, generator).double()
 
     _densities = {
         "prior": _draw_from_prior,

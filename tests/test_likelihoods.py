@@ -1,63 +1,126 @@
 """Likelihoods against scipy.stats; every entry of the registries is covered."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
-from scipy.special import expit
+from scipy.special import expit, log_softmax, softmax
 
-from skae.nn.likelihoods import LIKELIHOODS, LOSSES
+from skae.nn.likelihoods import LIKELIHOODS, LOSSES, Columns
 
 REGISTERED = {**LIKELIHOODS, **LOSSES}
+D = 3
 NOISE = 0.3  # variance
+NOISES = np.array([0.2, 0.3, 0.7])
+DF = 5.0
+SIZES = np.array([0.5, 2.0, 30.0])
+
+
+class Truth(NamedTuple):
+    """What SciPy says of a law with the parameters (n, D)."""
+
+    log_density: object  # (x, params) -> (n,)
+    mean: object
+    variance: object  # of a drawn value
+    draw: object  # (params, rng) -> values in the support
 
 
 def make(name):
-    likelihood = REGISTERED[name]().double()
-    if hasattr(likelihood, "set_noise_variance"):
-        likelihood.set_noise_variance(NOISE)
+    likelihood = REGISTERED[name](D).double()
+    with torch.no_grad():
+        if name == "diagonal_gaussian":
+            likelihood.set_noise(torch.from_numpy(NOISES))
+        elif name == "negative_binomial":
+            likelihood.log_size.copy_(torch.from_numpy(SIZES).log())
+        elif name == "student_t":
+            likelihood.log_excess.fill_(math.log(DF - 2))
+        if name in ("gaussian", "laplace", "student_t"):
+            likelihood.set_noise_variance(NOISE)
     return likelihood
 
 
-def gaussian(x, params):
-    return stats.norm.logpdf(x, params, NOISE**0.5).sum(-1)
+def normal(variance):
+    return Truth(
+        lambda x, p: stats.norm.logpdf(x, p, np.sqrt(variance)).sum(-1),
+        lambda p: p,
+        lambda p: np.broadcast_to(variance, p.shape),
+        lambda p, rng: rng.normal(p, np.sqrt(variance)),
+    )
 
 
-def bernoulli(x, params):
+def double_exponential(scale, constant=0.0):
+    return Truth(
+        lambda x, p: (stats.laplace.logpdf(x, p, scale) + constant).sum(-1),
+        lambda p: p,
+        lambda p: np.full_like(p, 2 * scale**2),
+        lambda p, rng: rng.laplace(p, scale),
+    )
+
+
+def binary(x, p):
     # The outcomes' log-probabilities, mixed: defined for shares between them, too.
-    p = expit(params)
-    one, zero = stats.bernoulli.logpmf(1, p), stats.bernoulli.logpmf(0, p)
+    one, zero = stats.bernoulli.logpmf(1, expit(p)), stats.bernoulli.logpmf(0, expit(p))
     return (x * one + (1 - x) * zero).sum(-1)
 
 
-def squared_error(x, params):
-    """A normal log-density of variance 1/2, less its constant."""
-    constant = 0.5 * math.log(math.pi)
-    return (stats.norm.logpdf(x, params, 0.5**0.5) + constant).sum(-1)
+T_SCALE = math.sqrt(NOISE * (DF - 2) / DF)
+BINARY = Truth(
+    binary,
+    expit,
+    lambda p: expit(p) * (1 - expit(p)),
+    lambda p, rng: rng.random(p.shape),
+)
+SQUARED = normal(0.5)
 
-
-def bernoulli_variance(params):
-    return expit(params) * (1 - expit(params))
-
-
-# name: log-density, mean of a feature, variance of a sampled feature
 TRUTHS = {
-    "gaussian": (gaussian, lambda p: p, lambda p: np.full_like(p, NOISE)),
-    "bernoulli": (bernoulli, expit, bernoulli_variance),
-    "squared_error": (squared_error, lambda p: p, lambda p: np.full_like(p, 0.5)),
-    "binary_cross_entropy": (bernoulli, expit, bernoulli_variance),
+    "gaussian": normal(NOISE),
+    "diagonal_gaussian": normal(NOISES),
+    "laplace": double_exponential(math.sqrt(NOISE / 2)),
+    "student_t": Truth(
+        lambda x, p: stats.t.logpdf(x, DF, p, T_SCALE).sum(-1),
+        lambda p: p,
+        lambda p: np.full_like(p, NOISE),
+        lambda p, rng: p + T_SCALE * rng.standard_t(DF, p.shape),
+    ),
+    "bernoulli": BINARY,
+    "categorical": Truth(
+        lambda x, p: (x * log_softmax(p, -1)).sum(-1),
+        lambda p: softmax(p, -1),
+        lambda p: softmax(p, -1) * (1 - softmax(p, -1)),
+        lambda p, rng: rng.multinomial(1, softmax(p, -1)).astype(float),
+    ),
+    "poisson": Truth(
+        lambda x, p: stats.poisson.logpmf(x, np.exp(p)).sum(-1),
+        np.exp,
+        np.exp,
+        lambda p, rng: rng.poisson(np.exp(p)).astype(float),
+    ),
+    "negative_binomial": Truth(
+        lambda x, p: stats.nbinom.logpmf(x, SIZES, SIZES / (SIZES + np.exp(p))).sum(-1),
+        np.exp,
+        lambda p: np.exp(p) + np.exp(2 * p) / SIZES,
+        lambda p, rng: rng.negative_binomial(SIZES, SIZES / (SIZES + np.exp(p))).astype(
+            float
+        ),
+    ),
+    "squared_error": SQUARED._replace(
+        log_density=lambda x, p: SQUARED.log_density(x, p) + D * 0.5 * math.log(math.pi)
+    ),
+    "absolute_error": double_exponential(1.0, math.log(2)),
+    "binary_cross_entropy": BINARY,
 }
 
 each = pytest.mark.parametrize("name", sorted(REGISTERED))
 
 
-def draw(name, n=20, d=3):
+def draw(name, n=20):
     """Parameters, and rows in the support."""
     rng = np.random.default_rng(0)
-    params = rng.normal(size=(n, d)) * 2
-    x = rng.normal(size=(n, d)) if REGISTERED[name].is_scaled else rng.random((n, d))
+    params = rng.normal(size=(n, D)) * 2
+    x = TRUTHS[name].draw(params, rng)
     return torch.from_numpy(params), torch.from_numpy(x)
 
 
@@ -71,7 +134,8 @@ def test_log_prob_is_the_log_density(name):
     with torch.no_grad():
         values = make(name).log_prob(params, x)
     assert values.shape == (len(x),)
-    np.testing.assert_allclose(values, TRUTHS[name][0](x.numpy(), params.numpy()))
+    truth = TRUTHS[name].log_density(x.numpy(), params.numpy())
+    np.testing.assert_allclose(values, truth, rtol=1e-8, atol=1e-10)
 
 
 def test_bernoulli_log_prob_of_binary_rows_and_sure_logits():
@@ -87,7 +151,7 @@ def test_bernoulli_log_prob_of_binary_rows_and_sure_logits():
 @each
 def test_log_prob_has_the_right_gradient(name):
     likelihood, (params, x) = make(name), draw(name, n=4)
-    parameters = list(likelihood.parameters())
+    parameters = [p for p in likelihood.parameters() if p.requires_grad]
 
     def log_prob(params, *_):
         return likelihood.log_prob(params, x)
@@ -97,27 +161,42 @@ def test_log_prob_has_the_right_gradient(name):
 
 @each
 def test_half_precision_is_summed_in_single(name):
-    params, x = draw(name, n=8, d=4000)
-    likelihood = make(name).float()
+    params, x = (t.reshape(8, -1) for t in draw(name, n=8000))
+    if name == "categorical":
+        x = x / 1000
+    likelihood = REGISTERED[name](len(params[0]))
+    if not likelihood.is_scaled:  # such rows stay in float32
+        x = x.float()
     with torch.no_grad():
-        half = likelihood.log_prob(params.bfloat16(), x.bfloat16())
-        whole = likelihood.log_prob(params.bfloat16().float(), x.bfloat16().float())
+        half = likelihood.log_prob(params.bfloat16(), x.to(_half(x)))
+        whole = likelihood.log_prob(params.bfloat16().float(), x.to(_half(x)).float())
     assert half.dtype == torch.float32
     # A bfloat16 keeps 8 bits: single terms may be off by 2^-8, their sum by far less.
     np.testing.assert_allclose(half, whole, rtol=2e-3)
 
 
+def _half(x):
+    return torch.float32 if x.dtype == torch.float32 else torch.bfloat16
+
+
 @each
 def test_sample_has_the_moments_of_the_law(name):
-    n, d = 100_000, 3
-    _, mean, variance = TRUTHS[name]
+    n = 200_000
     row = np.array([[-1.0, 0.2, 1.5]])
-    params = torch.from_numpy(row).expand(n, d)
+    params = torch.from_numpy(row).repeat(n, 1)
     with torch.no_grad():
         values = make(name).sample(params, torch.Generator().manual_seed(0)).numpy()
-    truth, error = mean(row)[0], np.sqrt(variance(row)[0] / n)
-    assert (np.abs(values.mean(0) - truth) <= 3 * error + 1e-9).all()
-    np.testing.assert_allclose(values.var(0), variance(row)[0], rtol=0.03, atol=1e-12)
+    truth, variance = TRUTHS[name].mean(row)[0], TRUTHS[name].variance(row)[0]
+    assert (np.abs(values.mean(0) - truth) <= 3 * np.sqrt(variance / n)).all()
+    np.testing.assert_allclose(values.var(0), variance, rtol=0.03)
+
+
+@each
+def test_sample_stays_in_the_support(name):
+    likelihood, (params, _) = make(name), draw(name)
+    with torch.no_grad():
+        values = likelihood.sample(params, torch.Generator().manual_seed(0))
+    assert bool(likelihood.contains(values).all())
 
 
 @each
@@ -137,30 +216,34 @@ def test_mean_is_the_mean_of_the_law(name):
     params, _ = draw(name)
     with torch.no_grad():
         values = make(name).mean(params)
-    np.testing.assert_allclose(values, TRUTHS[name][1](params.numpy()))
+    np.testing.assert_allclose(values, TRUTHS[name].mean(params.numpy()))
 
 
 @each
 def test_log_prob_in_data_units(name):
-    """A density of x / s is one of x, less log s for each feature."""
+    """A density of x / s is one of x, less log s for each feature; errors scale."""
     likelihood, (params, x) = make(name), draw(name)
-    scale = torch.tensor(2.5, dtype=torch.float64)
+    scale = torch.full((D,), 2.5 if likelihood.is_scaled else 1.0).double()
     with torch.no_grad():
-        value = likelihood.in_data_units(likelihood.log_prob(params, x), scale, 3)
-    params, x = params.numpy(), x.numpy()
+        log_prob = likelihood.log_prob(params, x)
+        value = likelihood.in_data_units(log_prob, scale)
     truth = {
-        "gaussian": lambda: stats.norm.logpdf(
-            2.5 * x, 2.5 * params, 2.5 * NOISE**0.5
-        ).sum(-1),
-        "squared_error": lambda: -((2.5 * x - 2.5 * params) ** 2).sum(-1),
-    }.get(name, lambda: bernoulli(x, params))
-    np.testing.assert_allclose(value, truth())
+        "squared_error": -((2.5 * x - 2.5 * params) ** 2).sum(-1),
+        "absolute_error": -(2.5 * x - 2.5 * params).abs().sum(-1),
+    }.get(name, log_prob - D * math.log(2.5) * likelihood.is_scaled)
+    np.testing.assert_allclose(value, truth)
 
 
 @each
-def test_check_accepts_the_support(name):
-    _, x = draw(name)
-    REGISTERED[name].check(x.numpy())
+def test_the_support_is_told(name):
+    likelihood, (_, x) = make(name), draw(name)
+    assert bool(likelihood.contains(x).all())
+    outside = {"bernoulli": 1.5, "binary_cross_entropy": -0.1, "categorical": 0.5}
+    x[3, 1] = outside.get(name, -1.0 if not likelihood.is_scaled else math.inf)
+    cells = (~likelihood.contains(x)).nonzero().tolist()
+    # A category whose shares do not sum to one is wrong as a whole.
+    columns = range(D) if name == "categorical" else [1]
+    assert cells == [[3, j] for j in columns]
 
 
 @each
@@ -170,5 +253,117 @@ def test_one_parameter_count_fits_all(name):
     assert likelihood.mean(params).shape == x.shape
 
 
+@each
+def test_the_start_is_a_row_like_any_other(name):
+    """Its mean is the data's; deviations times the factors have unit variance where
+    the law fixes it, and move the mean by themselves."""
+    likelihood, (params, _) = make(name), draw(name)
+    rng = np.random.default_rng(1)
+    row = params[:1].repeat(200_000, 1)
+    x = torch.from_numpy(TRUTHS[name].draw(row.numpy(), rng))
+    if likelihood.n_params == 1 and name in ("bernoulli", "binary_cross_entropy"):
+        x = (x < 0.3).double()
+    bias, encode, decode = likelihood.start(x.mean(0), x.var(0), len(x))
+    if likelihood.is_scaled:
+        assert not bias.any() and bool((encode == 1).all())
+        return
+    torch.testing.assert_close(
+        likelihood.mean(bias[None])[0], x.mean(0), rtol=0.02, atol=1e-3
+    )
+    if name != "categorical":  # shares of one category are not independent
+        spread = ((x - x.mean(0)) * encode).std(0)
+        np.testing.assert_allclose(spread, 1, rtol=0.05)
+    step = 1e-4 * torch.ones(D, dtype=torch.float64) / encode
+    moved = likelihood.mean((bias + decode * encode * step)[None]) - likelihood.mean(
+        bias[None]
+    )
+    if name != "categorical":
+        torch.testing.assert_close(moved[0], step, rtol=0.02, atol=1e-8)
+
+
+NOISY = [name for name in sorted(LIKELIHOODS) if make(name).n_noises]
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_the_mean_deviation_is_the_best_noise(name):
+    likelihood, (params, x) = make(name), draw(name, n=500)
+    with torch.no_grad():
+        noise = likelihood.deviations(params, x).mean(0)
+        likelihood.set_noise(noise)
+        best = likelihood.log_prob(params, x).sum()
+        for factor in (0.95, 1.05):
+            likelihood.set_noise(noise * factor)
+            assert likelihood.log_prob(params, x).sum() < best
+
+
+@each
+def test_log_density_of_deviations_is_the_log_prob(name):
+    likelihood, (params, x) = make(name), draw(name)
+    if not likelihood.n_noises:
+        assert likelihood.noise.numel() == 0
+        return
+    with torch.no_grad():
+        value = likelihood.log_density(
+            likelihood.deviations(params, x), likelihood.noise
+        )
+        torch.testing.assert_close(value, likelihood.log_prob(params, x))
+
+
 def test_gaussian_variance_is_the_one_that_was_set():
-    assert make("gaussian").log_variance.exp().item() == pytest.approx(NOISE)
+    assert make("gaussian").variance.item() == pytest.approx(NOISE)
+
+
+# Columns of different kinds.
+
+PARTS = ["gaussian", "categorical", "diagonal_gaussian", "negative_binomial"]
+
+
+def mixed():
+    """A likelihood of twelve columns, dealt out in turns, and rows in its support."""
+    columns = [list(range(i, D * len(PARTS), len(PARTS))) for i in range(len(PARTS))]
+    likelihood = Columns([make(name) for name in PARTS], columns)
+    params = torch.zeros(20, D * len(PARTS), dtype=torch.float64)
+    x = torch.zeros_like(params)
+    for name, indices in zip(PARTS, columns):
+        params[:, indices], x[:, indices] = draw(name)
+    return likelihood, params, x, columns
+
+
+def test_columns_multiply_the_densities_of_their_parts():
+    likelihood, params, x, columns = mixed()
+    truth = sum(
+        TRUTHS[name].log_density(x[:, indices].numpy(), params[:, indices].numpy())
+        for name, indices in zip(PARTS, columns)
+    )
+    with torch.no_grad():
+        np.testing.assert_allclose(likelihood.log_prob(params, x), truth)
+
+
+def test_columns_keep_their_order():
+    likelihood, params, x, columns = mixed()
+    with torch.no_grad():
+        means = likelihood.mean(params)
+        drawn = likelihood.sample(params, torch.Generator().manual_seed(0))
+    for name, indices in zip(PARTS, columns):
+        truth = TRUTHS[name].mean(params[:, indices].numpy())
+        np.testing.assert_allclose(means[:, indices], truth)
+    assert bool(likelihood.contains(drawn).all())
+    x[4, columns[1][0]] = 0.5
+    outside = (~likelihood.contains(x)).nonzero()
+    assert outside.tolist() == [[4, j] for j in sorted(columns[1])]
+
+
+def test_columns_pass_noise_on_to_their_parts():
+    likelihood, params, x, _ = mixed()
+    assert likelihood.n_noises == 1 + D
+    with torch.no_grad():
+        deviations = likelihood.deviations(params, x)
+        rest = likelihood.log_prob(params, x) - likelihood.log_density(
+            deviations, likelihood.noise
+        )
+        likelihood.set_noise(deviations.mean(0))
+        torch.testing.assert_close(likelihood.noise, deviations.mean(0))
+        torch.testing.assert_close(
+            likelihood.log_prob(params, x),
+            rest + likelihood.log_density(deviations, likelihood.noise),
+        )

@@ -83,7 +83,7 @@ def test_the_decoder_mirrors_the_encoder():
 
 
 def make_model(latent=DiagonalNormal, likelihood=None, d=5, k=2, hidden=(6,)):
-    likelihood = likelihood or Gaussian(0.5)
+    likelihood = likelihood or Gaussian(d, 0.5)
     n_out = k * latent.n_params, d
     bodies = ARCHITECTURES["mlp"](None, hidden, "tanh", (d, k), n_out)
     model = LatentModel(d, k, bodies, latent, likelihood, Normal(k)).double()
@@ -114,7 +114,7 @@ def test_a_body_that_carries_no_skip_gives_the_same_model(latent):
 
 
 def test_the_model_is_spine_plus_bodies():
-    model, x = make_model(Point, SquaredError()), randn(7, 5)
+    model, x = make_model(Point, SquaredError(5)), randn(7, 5)
     spine = model.spine
     z = x @ spine.encode_weight.T + spine.encode_bias + plain_mlp(model.encoder, x)
     back = z @ spine.decode_weight.T + spine.decode_bias + plain_mlp(model.decoder, z)
@@ -168,7 +168,7 @@ def test_one_draw_is_the_evidence_bound_on_average():
 
 def linear_gaussian(d=5, k=2, noise=0.3):
     """A model with orthogonal loadings, its exact posterior, and its marginal law."""
-    model = make_model(d=d, k=k, hidden=(), likelihood=Gaussian(noise))
+    model = make_model(d=d, k=k, hidden=(), likelihood=Gaussian(d, noise))
     loading = torch.linalg.qr(randn(d, k))[0] * torch.tensor([2.0, 1.0])
     offset = randn(d, seed=3)
     precision = loading.square().sum(0) / noise + 1  # of the posterior
@@ -222,7 +222,7 @@ def test_a_wrong_posterior_loosens_the_bound_and_draws_mend_it():
 
 
 def test_log_loss_is_minus_the_squared_error_of_the_data():
-    model, X = make_model(Point, SquaredError()), 4 * randn(7, 5) + 10
+    model, X = make_model(Point, SquaredError(5)), 4 * randn(7, 5) + 10
     model.set_scale(X)
     back = model.reconstruct(model.code(model.standardize(X)))
     loss = -(X - back).square().sum(1)

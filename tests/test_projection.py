@@ -40,7 +40,7 @@ def fitted(curved):
 
 def test_projection_on_a_plane_is_least_squares():
     x = rows(50)
-    model = with_metric(linear_model(SquaredError()), x)
+    model = with_metric(linear_model(SquaredError(D)), x)
     weight = model.spine.decode_weight.detach().numpy()
     truth = np.linalg.lstsq(weight, x.numpy().T, rcond=None)[0].T
     code = project(model, x, 10)
@@ -51,7 +51,7 @@ def test_projection_on_a_plane_is_least_squares():
     np.testing.assert_allclose(code.detach().numpy(), truth, atol=0.05)
 
 
-@pytest.mark.parametrize("likelihood", [SquaredError(), Bernoulli()])
+@pytest.mark.parametrize("likelihood", [SquaredError(D), Bernoulli(D)])
 def test_metric_is_the_inverse_fisher_information(likelihood):
     model = linear_model(likelihood, scale=0.3)
     x = torch.zeros(512, D, dtype=torch.float64)
@@ -103,7 +103,7 @@ def test_pca_has_nothing_to_refine(iris):
 
 
 def test_a_decoder_that_ignores_a_code_leaves_it(curved):
-    model = linear_model(SquaredError())
+    model = linear_model(SquaredError(D))
     model.spine.decode_weight.data.zero_()
     x = rows(5)
     assert torch.equal(project(with_metric(model, x), x, 3), model.encode(x).mean)

@@ -95,7 +95,7 @@ def make_model():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         bodies = ARCHITECTURES["mlp"](None, (6,), "tanh", (5, 2), (4, 5))
-        model = LatentModel(5, 2, bodies, DiagonalNormal, Gaussian(), Normal(2))
+        model = LatentModel(5, 2, bodies, DiagonalNormal, Gaussian(5), Normal(2))
         for p in model.spine.parameters():
             torch.nn.init.normal_(p)
         return model

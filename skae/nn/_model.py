@@ -81,8 +81,12 @@ class LatentModel(nn.Module):
         self.start: LatentModel | None = None
         self.start_share = 0.0
         # In float64, so that rows far from zero lose nothing when they are centred.
-        self.register_buffer("shift", torch.zeros(n_features, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+        zeros = torch.zeros(n_features, dtype=torch.float64)
+        self.register_buffer("shift", zeros)
+        self.register_buffer("scale", zeros + 1)
+        # From the units of the network to those of the likelihood.
+        self.register_buffer("target_shift", zeros)
+        self.register_buffer("target_scale", zeros + 1)
         self.register_buffer(
             "code_scale", torch.ones(n_components, dtype=torch.float64)
         )
@@ -107,23 +111,29 @@ class LatentModel(nn.Module):
         self.start, self.start_share = start, share
 
     def set_scale(self, X: Tensor) -> None:
-        """Take the centre, and one scale for all features, from rows in float64."""
+        """Take the centre, and one scale for all features that the likelihood treats
+        alike, from rows in float64."""
         self.shift = X.mean(0)
-        if self.likelihood.is_scaled:
-            centred = X - self.shift
-            peak = centred.abs().max()  # its square may overflow, or vanish
-            scale = peak * (centred / peak).square().mean().sqrt()
-            # Rows that differ by rounding alone have no scale.
-            smallest = torch.finfo(X.dtype).eps * X.abs().max()
-            self.scale = torch.where(scale > smallest, scale, torch.ones_like(scale))
+        self.scale = torch.ones_like(self.shift)
+        for _, columns in self.likelihood.by_columns():
+            self.scale[columns] = _common_scale(X[:, columns], self.shift[columns])
+        is_scaled = self.likelihood.scaled_features.to(X.device)
+        self.target_scale = self.scale.where(~is_scaled, 1.0)
+        self.target_shift = self.shift.where(~is_scaled, 0.0)
+
+    @property
+    def data_scale(self) -> Tensor:
+        """From the units of the likelihood to those of the data, (d,)."""
+        return self.scale / self.target_scale
 
     def standardize(self, X: Tensor) -> Tensor:
-        """Rows as the network sees them: centred, divided by one scale for all."""
+        """Rows as the network sees them: centred and scaled."""
         x = (X.to(self.shift.dtype) - self.shift) / self.scale
         return x.to(X.dtype)
 
     def encode(self, x: Tensor) -> Point | DiagonalNormal:
         spine = self.spine
+        x = x.to(spine.encode_weight.dtype)
         params = _sum(self.encoder, x, spine.encode_weight, spine.encode_bias)
         return self.latent.from_params(params)
 
@@ -134,8 +144,13 @@ class LatentModel(nn.Module):
         return _sum(self.decoder, z, spine.decode_weight, spine.decode_bias)
 
     def log_likelihood(self, params: Tensor, x: Tensor) -> Tensor:
-        target = x if self.likelihood.is_scaled else x + self.shift.to(x.dtype)
-        return self.likelihood.log_prob(params, target)
+        return self.likelihood.log_prob(params, self.target(x))
+
+    def target(self, x: Tensor) -> Tensor:
+        """Standardized rows as the likelihood sees them."""
+        if self.likelihood.is_scaled:
+            return x
+        return x * self.target_scale.to(x.dtype) + self.target_shift.to(x.dtype)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Terms:
         """The objective's terms of standardized rows; `noise` (n, k) makes draws."""
@@ -157,24 +172,26 @@ class LatentModel(nn.Module):
 
     def reconstruct(self, code: Tensor) -> Tensor:
         """The decoder's mean in data units."""
-        mean = self.likelihood.mean(
-            self.decode((code / self.code_scale).to(code.dtype))
-        )
-        return self.in_data_units(mean)
+        return self.in_data_units(self.likelihood.mean(self._decode_users(code)))
+
+    def draw(self, code: Tensor, generator: torch.Generator) -> Tensor:
+        """Rows drawn from the likelihood, in data units."""
+        params = self._decode_users(code)
+        return self.in_data_units(self.likelihood.sample(params, generator))
+
+    def _decode_users(self, code: Tensor) -> Tensor:
+        """Decode codes in the units that users see."""
+        return self.decode((code / self.code_scale).to(code.dtype))
 
     def in_data_units(self, x: Tensor) -> Tensor:
-        if not self.likelihood.is_scaled:
-            return x
-        X = x.to(self.shift.dtype) * self.scale + self.shift
+        """What the likelihood sees as the data that it stands for."""
+        X = x.to(self.shift.dtype) * self.data_scale + (self.shift - self.target_shift)
         return X.to(x.dtype)
 
     def loss_in_data_units(self, loss: float) -> float:
         log_likelihood = torch.tensor(-loss, dtype=torch.float64)
-        return -float(
-            self.likelihood.in_data_units(
-                log_likelihood, self.scale.cpu(), self.n_features
-            )
-        )
+        in_data_units = self.likelihood.in_data_units
+        return -float(in_data_units(log_likelihood, self.data_scale.cpu()))
 
     def log_bound(self, x: Tensor, noise: Tensor) -> Tensor:
         """Importance-weighted lower bound of log p(x) in data units.
@@ -205,16 +222,22 @@ class LatentModel(nn.Module):
             weight = weight + self.prior.log_prob(z) - q.log_prob(z)
             total = weight if total is None else torch.logaddexp(total, weight)
         n_draws = torch.tensor(len(noise), dtype=x.dtype, device=x.device)
-        return self.likelihood.in_data_units(
-            total - n_draws.log(), self.scale, self.n_features
-        )
+        return self.likelihood.in_data_units(total - n_draws.log(), self.data_scale)
 
     def log_loss(self, x: Tensor, n_steps: int = 0) -> Tensor:
         """Minus the loss of each row's reconstruction, in data units."""
         log_likelihood = self.log_likelihood(self.decode(self.best_code(x, n_steps)), x)
-        return self.likelihood.in_data_units(
-            log_likelihood, self.scale, self.n_features
-        )
+        return self.likelihood.in_data_units(log_likelihood, self.data_scale)
+
+
+def _common_scale(X: Tensor, shift: Tensor) -> Tensor:
+    """Root mean square of centred rows; one where they have no scale."""
+    centred = X - shift
+    peak = centred.abs().max()  # its square may overflow, or vanish
+    scale = peak * (centred / peak).square().mean().sqrt()
+    # Rows that differ by rounding alone have none.
+    smallest = torch.finfo(X.dtype).eps * X.abs().max()
+    return torch.where(scale > smallest, scale, torch.ones_like(scale))
 
 
 def _sum(body: nn.Module | None, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

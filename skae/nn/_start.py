@@ -10,6 +10,7 @@ Journal of the Royal Statistical Society B, 61(3), 611-622.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,46 +37,51 @@ class PrincipalAxes:
         return discarded / total if total else 0.0
 
 
-def working_factor(model: LatentModel, n_rows: int) -> Tensor:
-    """Factor (d,) that makes standardized rows locally normal with equal noise.
+class LinearStart(NamedTuple):
+    """A likelihood's linear model around the mean row, in the network's units."""
 
-    A Bernoulli feature has variance p (1 - p) around its mean: the axes are then those
-    of Pearson residuals. Other likelihoods are normal as they are.
-    """
-    if model.likelihood.is_scaled:
-        return torch.ones_like(model.shift)
-    p = _smoothed_share(model.shift, n_rows)
-    return (p * (1 - p)).rsqrt()
+    bias: Tensor  # (d * n_params,), the parameters of that row
+    encode: Tensor  # (d,), makes standardized rows locally normal with equal noise
+    decode: Tensor  # (d,), turns those into deviations of the parameters
 
-
-def _smoothed_share(mean: Tensor, n_rows: int) -> Tensor:
-    """Shares kept off zero and one by half a count each (Krichevsky and Trofimov)."""
-    return (mean * n_rows + 0.5) / (n_rows + 1)
+    @classmethod
+    def of(cls, model: LatentModel, rows: Tensor) -> "LinearStart":
+        """`rows` are standardized, float64."""
+        targets = model.target(rows)
+        moments = targets.mean(0), targets.var(0, correction=0)
+        bias, encode, decode = model.likelihood.start(*moments, len(rows))
+        return cls(bias, encode * model.target_scale, decode)
 
 
 @torch.no_grad()
-def start_at(model: LatentModel, axes: PrincipalAxes, factor: Tensor, n_rows: int):
+def start_at(
+    model: LatentModel, axes: PrincipalAxes, linear: LinearStart, n_rows: int
+) -> None:
     """Set the spine of `model` to the linear solution, and silence its bodies.
 
-    `axes` belong to the standardized rows times `factor`.
+    `axes` belong to the standardized rows times ``linear.encode``.
     """
     spine, r = model.spine, len(axes.variances)
     largest = float(axes.variances.max()) if r else 1.0
     floor = _SMALLEST_NOISE * largest
+    noise = max(axes.noise_variance, floor)
+    is_scaled = model.likelihood.is_scaled
     if model.latent is DiagonalNormal:
-        noise = max(axes.noise_variance, floor)
         loading, shrinkage = _probabilistic_start(model, axes.variances, noise)
     else:
         loading = axes.variances.clamp(min=floor).sqrt()
         shrinkage = 1 / loading
-        model.code_scale[:r] = loading * model.scale.cpu()
-    components = axes.components * factor.cpu()
-    spine.encode_weight[:r] = (shrinkage[:, None] * components).to(spine.encode_weight)
-    spine.decode_weight[:, :r] = (loading * components.T).to(spine.decode_weight)
-    if model.likelihood.is_scaled:
+        unit = float(model.scale[0]) if is_scaled else 1.0
+        model.code_scale[:r] = loading * unit
+    if hasattr(model.likelihood, "set_noise_variance"):
+        model.likelihood.set_noise_variance(noise)
+    encode = axes.components * linear.encode.cpu()
+    decode = axes.components * linear.decode.cpu()
+    spine.encode_weight[:r] = (shrinkage[:, None] * encode).to(spine.encode_weight)
+    spine.decode_weight[:, :r] = (loading * decode.T).to(spine.decode_weight)
+    spine.decode_bias.copy_(linear.bias)
+    if is_scaled:
         model.unexplained = axes.unexplained(min(n_rows, model.n_features)) ** 0.5
-    else:
-        spine.decode_bias.copy_(_smoothed_share(model.shift, n_rows).logit())
     silence(model)
     if model.latent is DiagonalNormal:
         model.keep_start(1 / (n_rows + 1))
@@ -93,8 +99,6 @@ def _probabilistic_start(
     local = noise if model.likelihood.is_scaled else 1.0
     log_std = model.spine.encode_bias[model.n_components :]
     log_std[: len(variances)] = 0.5 * (local / (signal + local)).log()
-    if hasattr(model.likelihood, "set_noise_variance"):
-        model.likelihood.set_noise_variance(noise)
     loading = signal.sqrt()
     return loading, loading / (signal + local)
 

@@ -9,15 +9,12 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from skae.nn._objective import Objective
-from skae.nn.likelihoods._gaussian import log_density
 from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._flat import FlatParameters, flat_vectors
+from skae.training._noise import raised_noise
 
 # Steps that earn back the tenth of a second that tracing one takes.
 _STEPS_WORTH_TRACING = 1000
-
-# Turns in which noise variance and the rows that it belongs to settle.
-_NOISE_STEPS = 20
 
 # Multiply-adds of one step below which a second thread costs more than it saves.
 _WORTH_THREADS = 2**23
@@ -128,7 +125,7 @@ class LatentNet(NeuralNet):
 
     def get_iterator(self, dataset, training=False):
         if training:
-            if self.precision == "bfloat16":
+            if self.precision == "bfloat16" and self.module_.likelihood.is_scaled:
                 dataset = dataset.to(torch.bfloat16)
             batches = ResidentBatches(dataset, self.batch_size, self.generator_)
             self.n_steps_ = self.max_epochs * len(batches)
@@ -192,41 +189,33 @@ class LatentNet(NeuralNet):
         density keeps a share of the start, so does the objective of each row.
         """
         self.module_.eval()
-        losses, rest, squares = self._losses(self.module_, X)
+        losses, rest, deviations = self._losses(self.module_, X)
         start = self._start_losses(X)
-        if not is_start and hasattr(self.module_.likelihood, "set_noise_variance"):
-            losses = self._raise_noise(rest, squares, start)
+        if not is_start and self.module_.likelihood.n_noises:
+            losses = self._raise_noise(rest, deviations, start)
         return float(self._with_start(losses, start).mean())
 
     def _raise_noise(
-        self, rest: Tensor, squares: Tensor, start: Tensor | None
+        self, rest: Tensor, deviations: Tensor, start: Tensor | None
     ) -> Tensor:
         """Set the noise that suits these rows best; return their losses with it.
 
-        `rest` is what the loss holds beside the likelihood of the squared errors. Rows
-        that the start accounts for say nothing of the noise: which ones they are, and
-        the noise, are found by turns (expectation maximisation), from a noise that
-        suits all rows and from the learned one.
+        `rest` is what the losses hold beside the density of the deviations.
         """
-        likelihood, d = self.module_.likelihood, self.module_.n_features
-        learned = self.parameters_.computing.likelihood.variance.detach().double()
+        likelihood = self.module_.likelihood
+        learned = self.parameters_.computing.likelihood.noise.detach().double()
 
-        def at(variance):
-            return rest - log_density(squares, d, variance.log())
+        def losses_at(noise):
+            return rest - likelihood.log_density(deviations, noise)
 
-        def settled(variance):
-            for _ in range(_NOISE_STEPS if start is not None else 0):
-                own, linear = self.module_.shares(-at(variance), -start)
-                weights = (own - linear).sigmoid()
-                mean = (weights * squares).sum() / (weights.sum() * d).clamp(min=1e-30)
-                variance = mean.clamp(min=learned)
-            return variance
+        def shares(losses):
+            return self.module_.shares(-losses, -start)
 
-        ends = (squares.mean() / d).clamp(min=learned), learned
-        found = [settled(end) for end in ends[: 1 if start is None else 2]]
-        best = min(found, key=lambda v: float(self._with_start(at(v), start).mean()))
-        likelihood.set_noise_variance(float(best))
-        return at(best)
+        noise = raised_noise(
+            learned, deviations, losses_at, None if start is None else shares
+        )
+        likelihood.set_noise(noise)
+        return losses_at(noise)
 
     def _with_start(self, losses: Tensor, start: Tensor | None) -> Tensor:
         """Losses of rows whose density has a share of the start's."""
@@ -240,21 +229,23 @@ class LatentNet(NeuralNet):
         return getattr(self, "start_losses_", None)
 
     def _losses(self, model: torch.nn.Module, X: Tensor) -> tuple[Tensor, ...]:
-        """Objective of each row, its part beside the likelihood, and the squared error;
-        means over draws, float64."""
+        """Objective (n,) of each row, its part beside the density of its deviations,
+        and those deviations (n, m); means over draws, float64."""
         generator = torch.Generator(self.device).manual_seed(self.seed)
+        likelihood = model.likelihood
         n_draws = max(1, self.n_valid_draws)
-        sums = []
+        chunks = []
         for x in ResidentBatches(X, CHUNK):
-            total = 0
+            losses, deviations = 0, 0
             for _ in range(n_draws):
                 terms = model(x, self._noise(len(x), generator))
-                square = (model.likelihood.mean(terms.params) - x).square().sum(-1)
-                certain = terms._replace(log_likelihood=torch.zeros_like(square))
-                losses = self.criterion_(terms), self.criterion_(certain), square
-                total += torch.stack(losses).double()
-            sums.append(total)
-        return tuple(torch.cat(sums, 1) / n_draws)
+                losses = losses + self.criterion_(terms).double()
+                found = likelihood.deviations(terms.params, model.target(x))
+                deviations = deviations + found.double()
+            chunks.append((losses, deviations))
+        losses, deviations = (torch.cat(c) / n_draws for c in zip(*chunks))
+        known = likelihood.log_density(deviations, likelihood.noise.double())
+        return losses, losses + known, deviations
 
     def _noise(self, n_rows: int, generator: torch.Generator) -> Tensor | None:
         if not self.n_valid_draws:

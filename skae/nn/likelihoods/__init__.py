@@ -1,22 +1,49 @@
-"""Likelihoods of a row given its code.
+"""Likelihoods of a row given its code; `Likelihood` is their contract."""
 
-A likelihood is an `nn.Module` with
-
-- ``n_params``, the number of parameters a feature takes from the decoder;
-- ``is_scaled``, whether the model may centre and scale the data for it;
-- ``log_prob(params, x) -> (n,)``, summed over the features;
-- ``mean(params)`` and ``sample(params, generator)``;
-- ``in_data_units(log_prob, scale, n_features)``, which undoes the effect of the scale;
-- ``check(X)``, which raises where X leaves the support.
-"""
-
+from skae.nn.likelihoods._absolute_error import AbsoluteError
+from skae.nn.likelihoods._base import Likelihood
 from skae.nn.likelihoods._bernoulli import Bernoulli
-from skae.nn.likelihoods._gaussian import Gaussian
+from skae.nn.likelihoods._categorical import Categorical
+from skae.nn.likelihoods._columns import Columns
+from skae.nn.likelihoods._gaussian import DiagonalGaussian, Gaussian
+from skae.nn.likelihoods._laplace import Laplace
+from skae.nn.likelihoods._negative_binomial import NegativeBinomial
+from skae.nn.likelihoods._poisson import Poisson
 from skae.nn.likelihoods._squared_error import SquaredError
+from skae.nn.likelihoods._student_t import StudentT
 
-LIKELIHOODS = {"gaussian": Gaussian, "bernoulli": Bernoulli}
+LIKELIHOODS = {
+    "gaussian": Gaussian,
+    "diagonal_gaussian": DiagonalGaussian,
+    "laplace": Laplace,
+    "student_t": StudentT,
+    "bernoulli": Bernoulli,
+    "categorical": Categorical,
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
+}
 
-# A loss is a likelihood under another name, less the constants.
-LOSSES = {"squared_error": SquaredError, "binary_cross_entropy": Bernoulli}
+# A loss is a likelihood, or one under another name whose scale is fixed.
+LOSSES = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "binary_cross_entropy": Bernoulli,
+    **LIKELIHOODS,
+}
 
-__all__ = ["LIKELIHOODS", "LOSSES", "Bernoulli", "Gaussian", "SquaredError"]
+__all__ = [
+    "LIKELIHOODS",
+    "LOSSES",
+    "AbsoluteError",
+    "Bernoulli",
+    "Categorical",
+    "Columns",
+    "DiagonalGaussian",
+    "Gaussian",
+    "Laplace",
+    "Likelihood",
+    "NegativeBinomial",
+    "Poisson",
+    "SquaredError",
+    "StudentT",
+]

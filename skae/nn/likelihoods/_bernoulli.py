@@ -1,11 +1,13 @@
 """Independent binary features, or shares between zero and one."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from skae.nn.likelihoods._base import Likelihood, single, smoothed_share
 
-class Bernoulli(nn.Module):
+
+class Bernoulli(Likelihood):
     """Independent binary features with probabilities ``sigmoid(params)``.
 
     .. math:: \\log p(x | \\eta) = \\sum_j x_j \\eta_j - \\log(1 + e^{\\eta_j})
@@ -13,11 +15,10 @@ class Bernoulli(nn.Module):
     Its negative is the binary cross-entropy, defined for every x in [0, 1].
     """
 
-    n_params = 1
-    is_scaled = False
+    support = "values in [0, 1] (MinMaxScaler makes them)"
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        params = params.to(torch.promote_types(params.dtype, torch.float32))
+        params = single(params)
         return (x * params - F.softplus(params)).sum(-1)
 
     def mean(self, params: Tensor) -> Tensor:
@@ -29,16 +30,13 @@ class Bernoulli(nn.Module):
         )
         return (uniform < params.sigmoid()).to(params.dtype)
 
-    def in_data_units(self, log_prob: Tensor, scale: Tensor, n_features: int) -> Tensor:
-        return log_prob
+    def contains(self, X: Tensor) -> Tensor:
+        return (X >= 0) & (X <= 1)
 
-    @staticmethod
-    def check(X) -> None:
-        """Raise unless every value lies in [0, 1]."""
-        low, high = float(X.min()), float(X.max())
-        if low < 0 or high > 1:
-            value = low if low < 0 else high
-            raise ValueError(
-                "A Bernoulli likelihood (binary cross-entropy) needs values in [0, 1]; "
-                f"X has {value:g}. Use MinMaxScaler before, or another likelihood."
-            )
+    def start(
+        self, mean: Tensor, variance: Tensor, n_rows: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Pearson residuals, and the logits that they stand for."""
+        p = smoothed_share(mean, n_rows)
+        factor = (p * (1 - p)).rsqrt()
+        return p.logit(), factor, factor

@@ -3,37 +3,24 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from skae.nn.likelihoods._noise import Noise
 
 
-class Gaussian(nn.Module):
-    """Independent normal noise with one learned variance.
+class Gaussian(Noise):
+    """Independent normal noise with one learned variance, as of probabilistic PCA.
 
     .. math:: \\log p(x | \\mu) = -\\frac{\\lVert x - \\mu \\rVert^2}{2 \\sigma^2}
               - \\frac{d}{2} \\log 2 \\pi \\sigma^2
     """
 
-    n_params = 1
-    is_scaled = True  # the model centres and scales the data
-
-    def __init__(self, noise_variance: float = 1.0):
-        super().__init__()
-        self.log_variance = nn.Parameter(torch.tensor(math.log(noise_variance)))
-
     @property
     def variance(self) -> Tensor:
-        return self.log_variance.exp()
+        return self.noise
 
-    @torch.no_grad()
-    def set_noise_variance(self, noise_variance: float) -> None:
-        self.log_variance.fill_(math.log(noise_variance))
-
-    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        squares = (x - params).square().sum(-1, dtype=self.log_variance.dtype)
-        return log_density(squares, x.shape[-1], self.log_variance)
-
-    def mean(self, params: Tensor) -> Tensor:
-        return params
+    def set_noise_variance(self, variance: Tensor | float) -> None:
+        self.set_noise(variance)
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(
@@ -41,16 +28,16 @@ class Gaussian(nn.Module):
         )
         return params + self.variance.sqrt() * noise
 
-    def in_data_units(self, log_prob: Tensor, scale: Tensor, n_features: int) -> Tensor:
-        """Log-density of the data themselves, which were divided by `scale`."""
-        return log_prob - n_features * scale.log()
+    def _deviation(self, residual: Tensor) -> Tensor:
+        return residual.square()
 
-    @staticmethod
-    def check(X) -> None:
-        """Every finite number is in the support."""
+    def _log_density(self, deviation: Tensor, log_noise: Tensor) -> Tensor:
+        constant = log_noise + math.log(2 * math.pi)
+        return -0.5 * (deviation * (-log_noise).exp() + constant)
 
 
-def log_density(squares: Tensor, n_features: int, log_variance: Tensor) -> Tensor:
-    """Normal log-density of rows at the given squared distances from the mean."""
-    constant = log_variance + math.log(2 * math.pi)
-    return -0.5 * (squares * (-log_variance).exp() + n_features * constant)
+class DiagonalGaussian(Gaussian):
+    """Independent normal noise with a learned variance for each feature, as of factor
+    analysis."""
+
+    is_shared = False

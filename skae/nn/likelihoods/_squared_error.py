@@ -1,16 +1,18 @@
 """The squared error: a normal likelihood whose scale is fixed."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from skae.nn.likelihoods._base import Likelihood
 
-class SquaredError(nn.Module):
+
+class SquaredError(Likelihood):
     """Sum of squared errors over the features: a Gaussian log-density of variance 1/2,
     less its constant."""
 
-    n_params = 1
     is_scaled = True
+    is_density = False
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         # Half-precision squares are summed in float32.
@@ -26,10 +28,6 @@ class SquaredError(nn.Module):
         )
         return params + 0.5**0.5 * noise
 
-    def in_data_units(self, log_prob: Tensor, scale: Tensor, n_features: int) -> Tensor:
+    def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
         """The squared error of the data themselves, which were divided by `scale`."""
-        return log_prob * scale.square()
-
-    @staticmethod
-    def check(X) -> None:
-        """Every finite number is in the support."""
+        return log_prob * scale[0].square()

@@ -1,0 +1,135 @@
+"""From what users say of a likelihood, or of each column's, to the module."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from skae._sklearn import _get_column_indices
+from skae.nn.likelihoods import Columns, Likelihood
+
+# Distinct values from which on integers are not counts of a few cases, but measures.
+_MOST_COUNTS = 1000
+
+# Variance, as a multiple of the mean, above which counts are not Poisson's.
+_OVERDISPERSED = 1.5
+
+
+def make_likelihood(
+    choice: str | list | nn.Module | Callable, registry: dict, frame, X: Tensor
+) -> Likelihood:
+    """Return the likelihood that `choice` stands for.
+
+    Parameters
+    ----------
+    choice : str, list of pair, module or callable
+        A name of `registry`, "auto", pairs of such a choice and the columns that it is
+        for, a module to copy, or what makes one from the number of features.
+    registry : dict
+    frame : array-like or dataframe of shape (n, d)
+        As users passed it: what names and callables refer to.
+    X : Tensor of shape (n, d)
+        The same rows, validated.
+    """
+    if choice == "auto":
+        choice = choose(X)
+    if isinstance(choice, list):
+        return _by_columns(choice, registry, frame, X)
+    return _make(choice, registry, X.shape[1])
+
+
+def choose(X: Tensor) -> list[tuple[str, list[int]]]:
+    """A likelihood for each column, by its values.
+
+    Neighbours of zeros and ones that sum to one are a category, other zeros and ones
+    binary, other integers from zero on counts, everything else measures.
+    """
+    kinds: dict[str, list[int]] = {}
+    groups = []
+    j, n_features = 0, X.shape[1]
+    while j < n_features:
+        width = _one_hot_width(X, j)
+        if width:
+            groups.append(("categorical", list(range(j, j + width))))
+        else:
+            kinds.setdefault(_kind(X[:, j]), []).append(j)
+        j += max(width, 1)
+    return [*kinds.items(), *groups]
+
+
+def _one_hot_width(X: Tensor, first: int) -> int:
+    """Number of columns from `first` on that make one category, or 0."""
+    total = torch.zeros_like(X[:, 0])
+    for j in range(first, X.shape[1]):
+        column = X[:, j]
+        total = total + column
+        if not bool(((column == 0) | (column == 1)).all()) or bool((total > 1).any()):
+            return 0
+        if bool((total == 1).all()):
+            return j + 1 - first if j > first else 0
+    return 0
+
+
+def _kind(x: Tensor) -> str:
+    if bool(((x == 0) | (x == 1)).all()):
+        return "bernoulli"
+    is_count = bool(((x >= 0) & (x == x.round())).all())
+    if is_count and len(x.unique()) <= _MOST_COUNTS:
+        is_wide = x.var(correction=0) > _OVERDISPERSED * x.mean()
+        return "negative_binomial" if is_wide else "poisson"
+    return "diagonal_gaussian"
+
+
+def _by_columns(pairs: list, registry: dict, frame, X: Tensor) -> Columns:
+    parts, indices, owner = [], [], {}
+    for choice, columns in pairs:
+        if callable(columns):
+            columns = columns(frame)
+        found = [int(j) for j in _get_column_indices(frame, columns)]
+        if not found:
+            raise ValueError(f"{choice!r} has no columns: {columns!r}.")
+        for j in found:
+            if j in owner:
+                raise ValueError(
+                    f"Column {j} is given twice: to {owner[j]!r} and to {choice!r}."
+                )
+            owner[j] = choice
+        part = _make(choice, registry, len(found))
+        if not part.is_density:
+            raise ValueError(
+                f"{choice!r} has no density and cannot stand among others; use a "
+                "likelihood."
+            )
+        parts.append(part)
+        indices.append(found)
+    missing = sorted(set(range(X.shape[1])) - set(owner))
+    if missing:
+        raise ValueError(f"No likelihood is given for the columns {missing}.")
+    return Columns(parts, indices)
+
+
+def _make(choice, registry: dict, n_features: int) -> Likelihood:
+    if isinstance(choice, nn.Module):
+        return copy.deepcopy(choice)
+    if callable(choice):
+        return choice(n_features)
+    if choice not in registry:
+        raise ValueError(f"{choice!r} is not one of {', '.join(map(repr, registry))}.")
+    return registry[choice](n_features)
+
+
+def check_support(likelihood: Likelihood, X: Tensor, names: list[str] | None) -> None:
+    """Raise where a value of X (n, d) leaves the support of its likelihood."""
+    for part, columns in likelihood.by_columns():
+        values = X[:, columns]
+        outside = (~part.contains(values)).nonzero()
+        if not len(outside):
+            continue
+        row, position = outside[0].tolist()
+        column = int(columns[position])
+        name = column if names is None else repr(str(names[column]))
+        raise ValueError(
+            f"{type(part).__name__} likelihood needs {part.support}; column {name} has "
+            f"{values[row, position]:g}."
+        )

@@ -1,0 +1,85 @@
+"""What likelihoods share."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Likelihood(nn.Module):
+    """Distribution of a row of `n_features` given its code; the contract.
+
+    A subclass offers ``log_prob(params, x) -> (n,)``, summed over the features,
+    ``mean(params)`` and ``sample(params, generator)``, all with a row in each line, and
+    what differs from the defaults below. Parameters come from the decoder in `n_params`
+    blocks of `n_features`; the first block places the mean.
+    """
+
+    n_params = 1
+    # Whether the model may centre and scale what is modelled; otherwise likelihoods see
+    # the data as they are.
+    is_scaled = False
+    is_density = True  # otherwise a loss in the units of the data
+    support = "finite numbers"
+    n_noises = 0  # that rows can tell in closed form
+
+    def __init__(self, n_features: int):
+        super().__init__()
+        self.n_features = n_features
+
+    def by_columns(self) -> list[tuple["Likelihood", Tensor]]:
+        """Likelihoods, and the columns (d,) that each is for: itself for all."""
+        return [(self, torch.arange(self.n_features))]
+
+    @property
+    def scaled_features(self) -> Tensor:
+        """Mask (d,) of the features that are modelled centred and scaled."""
+        return torch.full((self.n_features,), self.is_scaled)
+
+    def contains(self, X: Tensor) -> Tensor:
+        """Mask (n, d) of the values in the support."""
+        return X.isfinite()
+
+    def start(
+        self, mean: Tensor, variance: Tensor, n_rows: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Parameters of a row that is like any other, and a linear model around it.
+
+        From mean and variance (d,) of the features: parameters (d * n_params,), factors
+        (d,) that make deviations of rows locally normal with equal noise, and factors
+        that turn those into deviations of the parameters.
+        """
+        ones = torch.ones_like(mean)
+        return mean.new_zeros(self.n_features * self.n_params), ones, ones
+
+    @property
+    def noise(self) -> Tensor:
+        """(n_noises,)"""
+        return torch.zeros(0)
+
+    def deviations(self, params: Tensor, x: Tensor) -> Tensor:
+        """Deviations (n, n_noises), whose mean over rows is the noise that suits them
+        best."""
+        return x.new_zeros(len(x), 0)
+
+    def log_density(self, deviations: Tensor, noise: Tensor) -> Tensor:
+        """Log-density (n,) of what deviates so."""
+        return deviations.new_zeros(len(deviations))
+
+    def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
+        """Log-density of the data, of which those modelled were divided by `scale`
+        (d,), all ones where they were not."""
+        return log_prob - scale.log().sum()
+
+
+def single(params: Tensor) -> Tensor:
+    """Half-precision parameters in float32."""
+    return params.to(torch.promote_types(params.dtype, torch.float32))
+
+
+def smoothed_share(mean: Tensor, n_rows: int) -> Tensor:
+    """Shares kept off zero and one by half a count each (Krichevsky and Trofimov)."""
+    return (mean * n_rows + 0.5) / (n_rows + 1)
+
+
+def smoothed_rate(mean: Tensor, n_rows: int) -> Tensor:
+    """Mean counts kept off zero by half a count among all rows."""
+    return mean + 0.5 / n_rows

@@ -1,0 +1,44 @@
+"""Double exponential noise around the reconstruction."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from skae.nn.likelihoods._noise import Noise
+
+
+class Laplace(Noise):
+    """Independent double exponential noise with one learned scale.
+
+    .. math:: \\log p(x | \\mu) = -\\frac{\\lVert x - \\mu \\rVert_1}{b} - d \\log 2 b
+
+    A reconstruction is then a median rather than a mean, and single large errors weigh
+    less than under a normal law.
+    """
+
+    @property
+    def variance(self) -> Tensor:
+        return 2 * self.noise.square()
+
+    def set_noise_variance(self, variance: Tensor | float) -> None:
+        self.set_noise((torch.as_tensor(variance, dtype=torch.float64) / 2).sqrt())
+
+    def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
+        return params + self.noise * double_exponential(params, generator)
+
+    def _deviation(self, residual: Tensor) -> Tensor:
+        return residual.abs()
+
+    def _log_density(self, deviation: Tensor, log_noise: Tensor) -> Tensor:
+        return -deviation * (-log_noise).exp() - log_noise - math.log(2)
+
+
+def double_exponential(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws of scale one, in the shape of a tensor."""
+    uniform = torch.rand(
+        like.shape, generator=generator, device=like.device, dtype=like.dtype
+    )
+    centred = uniform - 0.5
+    tiny = torch.finfo(like.dtype).tiny
+    return -centred.sign() * (1 - 2 * centred.abs()).clamp(min=tiny).log()

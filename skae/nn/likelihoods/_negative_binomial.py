@@ -1,0 +1,60 @@
+"""Independent counts that vary more than Poisson's."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skae.nn.likelihoods._base import Likelihood, single, smoothed_rate
+from skae.nn.likelihoods._poisson import LARGEST_LOG_MEAN
+
+# Sizes beyond which the law cannot be told from Poisson's, or from none.
+_SMALLEST_SIZE, _LARGEST_SIZE = 1e-2, 1e4
+
+
+class NegativeBinomial(Likelihood):
+    """Independent counts with means ``exp(params)`` and a learned size of each feature.
+
+    .. math:: \\log p(x | \\mu) = \\sum_j \\log \\frac{\\Gamma(x_j + r_j)}
+              {\\Gamma(r_j) x_j!} + r_j \\log \\frac{r_j}{r_j + \\mu_j} +
+              x_j \\log \\frac{\\mu_j}{r_j + \\mu_j}
+
+    The variance is :math:`\\mu + \\mu^2 / r`.
+    """
+
+    support = "counts: integers >= 0"
+
+    def __init__(self, n_features: int, size: float = 1.0):
+        super().__init__(n_features)
+        self.log_size = nn.Parameter(torch.full((n_features,), size).log())
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        params = single(params).clamp(max=LARGEST_LOG_MEAN)
+        log_size, size = self.log_size, self.log_size.exp()
+        log_odds = params - log_size
+        count = torch.lgamma(x + size) - torch.lgamma(size) - torch.lgamma(x + 1)
+        failure = size * F.softplus(log_odds)
+        success = x * F.softplus(-log_odds)
+        return (count - failure - success).sum(-1)
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params.clamp(max=LARGEST_LOG_MEAN).exp()
+
+    def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
+        size = self.log_size.detach().exp().to(params.dtype).expand(params.shape)
+        gamma = torch._standard_gamma(size.contiguous(), generator=generator) / size
+        return torch.poisson(self.mean(params) * gamma, generator=generator)
+
+    def contains(self, X: Tensor) -> Tensor:
+        return (X >= 0) & (X == X.round())
+
+    @torch.no_grad()
+    def start(
+        self, mean: Tensor, variance: Tensor, n_rows: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sizes by moments, Pearson residuals, and the log-means they stand for."""
+        rate = smoothed_rate(mean, n_rows)
+        size = rate.square() / (variance - rate).clamp(min=1e-30)
+        size = size.clamp(_SMALLEST_SIZE, _LARGEST_SIZE)
+        self.log_size.copy_(size.log())
+        deviation = (rate + rate.square() / size).sqrt()
+        return rate.log(), 1 / deviation, deviation / rate

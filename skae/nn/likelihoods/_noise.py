@@ -1,0 +1,60 @@
+"""Location families whose noise rows can tell in closed form."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from skae.nn.likelihoods._base import Likelihood
+
+
+class Noise(Likelihood):
+    """Location family with learned noise, one for all features or one for each.
+
+    A subclass says how a value deviates from its parameter, and the density at a given
+    deviation. The noise that suits rows best is their mean deviation.
+    """
+
+    is_scaled = True
+    is_shared = True
+
+    def __init__(self, n_features: int, noise: float = 1.0):
+        super().__init__(n_features)
+        self.n_noises = 1 if self.is_shared else n_features
+        self.log_noise = nn.Parameter(torch.full((self.n_noises,), math.log(noise)))
+
+    @property
+    def noise(self) -> Tensor:
+        return self.log_noise.exp()
+
+    @torch.no_grad()
+    def set_noise(self, noise: Tensor | float) -> None:
+        self.log_noise.copy_(torch.as_tensor(noise, dtype=torch.float64).log())
+
+    def deviations(self, params: Tensor, x: Tensor) -> Tensor:
+        values = self._deviation(x - params)
+        if not self.is_shared:
+            return values
+        total = values.sum(-1, keepdim=True, dtype=self.log_noise.dtype)
+        return total / self.n_features
+
+    def log_density(self, deviations: Tensor, noise: Tensor) -> Tensor:
+        return self._sum_density(deviations, noise.log())
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        return self._sum_density(self.deviations(params, x), self.log_noise)
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params
+
+    def _sum_density(self, deviations: Tensor, log_noise: Tensor) -> Tensor:
+        terms = self._log_density(deviations, log_noise).sum(-1)
+        return terms * self.n_features if self.is_shared else terms
+
+    def _deviation(self, residual: Tensor) -> Tensor:
+        """Of each value, whose mean is the noise."""
+        raise NotImplementedError
+
+    def _log_density(self, deviation: Tensor, log_noise: Tensor) -> Tensor:
+        """Of each value."""
+        raise NotImplementedError

@@ -1,0 +1,201 @@
+"""Tables whose columns are of different kinds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr
+from sklearn.compose import make_column_selector
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae._columns import choose
+from skae.nn.likelihoods import Laplace, Poisson
+
+NUMERIC, BINARY, COUNT = ["age", "income"], ["owner"], ["visits"]
+ONE_HOT = [[f"{name}_{level}" for level in "abc"] for name in ("job", "town", "car")]
+LAWS = [
+    ("gaussian", NUMERIC),
+    ("bernoulli", BINARY),
+    ("poisson", COUNT),
+    *[("categorical", group) for group in ONE_HOT],
+]
+SMALL = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def people():
+    """1,000 rows that two latent numbers decide."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(1000, 2))
+    columns = {
+        "age": 40 + 10 * z[:, 0] + 3 * rng.normal(size=1000),
+        "income": 30 + 8 * z[:, 0] + 6 * z[:, 1] + 3 * rng.normal(size=1000),
+        "owner": rng.random(1000) < 1 / (1 + np.exp(-1.5 * z[:, 1])),
+        "visits": rng.poisson(np.exp(1 + 0.6 * z[:, 0])),
+    }
+    for group in ONE_HOT:
+        logits = 1.5 * z @ rng.normal(size=(2, 3)) + rng.gumbel(size=(1000, 3))
+        columns |= dict(zip(group, np.eye(3)[logits.argmax(1)].T))
+    return pd.DataFrame(columns).astype(float)
+
+
+@pytest.fixture(scope="module")
+def fitted(people):
+    return VAETransformer(2, likelihood=LAWS, max_iter=40, random_state=0).fit(people)
+
+
+def test_reconstructions_stay_in_the_support(fitted, people):
+    rows = pd.DataFrame(
+        fitted.inverse_transform(fitted.transform(people)), columns=people.columns
+    )
+    assert ((rows[BINARY] >= 0) & (rows[BINARY] <= 1)).all(axis=None)
+    assert (rows[COUNT] >= 0).all(axis=None)
+    for group in ONE_HOT:
+        assert (rows[group] >= 0).all(axis=None)
+        np.testing.assert_allclose(rows[group].sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("observation_noise", [None, False])
+def test_samples_resemble_the_table(fitted, people, observation_noise):
+    rows = fitted.sample(
+        20_000, 0, density="mixture", observation_noise=observation_noise
+    )
+    np.testing.assert_allclose(rows.mean(0), people.mean(), rtol=0.05)
+    above = np.triu_indices(people.shape[1], 1)
+    truth, mine = np.corrcoef(people.T)[above], np.corrcoef(rows.T)[above]
+    assert spearmanr(truth, mine).statistic >= 0.8
+
+
+def test_drawn_rows_are_rows_of_such_a_table(fitted, people):
+    rows = pd.DataFrame(fitted.sample(500, 0), columns=people.columns)
+    assert set(np.unique(rows[BINARY])) == {0, 1}
+    assert (rows[COUNT] == rows[COUNT].round()).all(axis=None)
+    for group in ONE_HOT:
+        assert set(np.unique(rows[group])) == {0, 1}
+        assert (rows[group].sum(axis=1) == 1).all()
+
+
+def test_training_gains_over_the_linear_start(fitted, people):
+    start = VAETransformer(2, likelihood=LAWS, max_iter=0, random_state=0).fit(people)
+    assert fitted.score(people) > start.score(people) + 0.1
+
+
+def test_the_start_beats_independent_columns(people):
+    """By what the latents explain: nats that independence cannot have."""
+    start = VAETransformer(2, likelihood=LAWS, max_iter=0, random_state=0).fit(people)
+    assert start.score(people) > independent_log_likelihood(people) + 0.5
+
+
+def independent_log_likelihood(people):
+    numeric = people[NUMERIC].to_numpy()
+    total = -0.5 * np.log(2 * np.pi * np.e * numeric.var(0)).sum()
+    p = people["owner"].mean()
+    total += p * np.log(p) + (1 - p) * np.log(1 - p)
+    counts = torch.tensor(people[COUNT].to_numpy())
+    total += float(
+        Poisson(1).log_prob(counts.mean().log().expand(1000, 1), counts).mean()
+    )
+    for group in ONE_HOT:
+        shares = people[group].mean()
+        total += (shares * np.log(shares)).sum()
+    return total
+
+
+@pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])
+def test_columns_are_named_in_each_way_of_a_column_transformer(estimator, people):
+    name = "loss" if estimator is AutoencoderTransformer else "likelihood"
+
+    def codes(*laws):
+        return estimator(2, **{name: list(laws)}, **SMALL).fit_transform(people)
+
+    rest = [("categorical", group) for group in ONE_HOT]
+    by_name = codes(("laplace", ["age", "income", "owner"]), ("poisson", COUNT), *rest)
+    by_index = codes(
+        ("laplace", slice(0, 3)),
+        ("poisson", 3),
+        ("categorical", [4, 5, 6]),
+        ("categorical", slice(7, 10)),
+        ("categorical", np.arange(13) >= 10),
+    )
+    by_callable = codes(
+        ("laplace", make_column_selector("age|income|owner")),
+        ("poisson", lambda X: ["visits"]),
+        *rest,
+    )
+    np.testing.assert_array_equal(by_name, by_index)
+    np.testing.assert_array_equal(by_name, by_callable)
+
+
+def test_modules_and_classes_stand_for_a_law(people):
+    def score(law):
+        model = VAETransformer(2, likelihood=law, **SMALL)
+        return model.fit(people[NUMERIC]).score(people[NUMERIC])
+
+    assert score("laplace") == score(Laplace) == score(Laplace(2))
+
+
+def test_auto_tells_the_columns_apart(people):
+    wide = people.assign(clicks=np.random.default_rng(0).geometric(0.05, 1000))
+    found = [
+        (law, [wide.columns[j] for j in columns])
+        for law, columns in choose(torch.tensor(wide.to_numpy()))
+    ]
+    assert found == [
+        ("diagonal_gaussian", NUMERIC),
+        ("bernoulli", BINARY),
+        ("negative_binomial", [*COUNT, "clicks"]),
+        *[("categorical", group) for group in ONE_HOT],
+    ]
+
+
+def test_auto_fits_what_it_tells(people):
+    model = VAETransformer(2, likelihood="auto", **SMALL).fit(people)
+    parts = [
+        type(part).__name__ for part, _ in model.net_.module_.likelihood.by_columns()
+    ]
+    assert parts == ["DiagonalGaussian", "Bernoulli", "NegativeBinomial"] + 3 * [
+        "Categorical"
+    ]
+
+
+BAD_VALUES = [
+    ("owner", 1.5, r"Bernoulli.*'owner' has 1.5"),
+    ("visits", -2.0, r"Poisson.*'visits' has -2"),
+    ("visits", 0.5, r"Poisson.*'visits' has 0.5"),
+    ("town_b", 3.0, r"Categorical.*'town_b' has 3"),
+]
+
+
+@pytest.mark.parametrize("column, value, message", BAD_VALUES)
+@pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])
+def test_values_outside_the_support_are_named(
+    estimator, people, column, value, message
+):
+    bad = people.copy()
+    bad.loc[7, column] = value
+    name = "loss" if estimator is AutoencoderTransformer else "likelihood"
+    with pytest.raises(ValueError, match=message):
+        estimator(2, **{name: LAWS}, **SMALL).fit(bad)
+
+
+BAD_LAWS = [
+    ([("gaussian", ["age"])], "No likelihood is given for the columns"),
+    ([("gaussian", slice(None)), ("poisson", COUNT)], "Column 3 is given twice"),
+    ([("normal", slice(None))], "'normal' is not one of"),
+    ([("gaussian", slice(None)), ("poisson", [])], "'poisson' has no columns"),
+]
+
+
+@pytest.mark.parametrize("laws, message", BAD_LAWS)
+def test_bad_laws_are_named(people, laws, message):
+    with pytest.raises(ValueError, match=message):
+        VAETransformer(2, likelihood=laws, **SMALL).fit(people)
+
+
+def test_an_error_has_no_place_among_densities(people):
+    laws = [("squared_error", slice(None, 4)), ("bernoulli", slice(4, None))]
+    with pytest.raises(ValueError, match=r"squared_error.*has no density"):
+        AutoencoderTransformer(2, loss=laws, **SMALL).fit(people)
+    model = AutoencoderTransformer(2, **SMALL).fit(people)
+    with pytest.raises(ValueError, match="observation_noise"):
+        model.sample(observation_noise=True)
