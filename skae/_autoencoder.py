@@ -2,9 +2,12 @@
 
 from numbers import Integral
 
+import torch
+
 from skae._base import BaseAutoencoder
 from skae._sklearn import Interval, StrOptions
 from skae.nn._latents import Point
+from skae.nn._projection import code_metric
 from skae.nn.likelihoods import LOSSES
 
 
@@ -206,6 +209,10 @@ class AutoencoderTransformer(BaseAutoencoder):
             lambda model, x: model.log_loss(model.standardize(x), self._n_code_steps),
         )
 
+    def _study_codes(self, model, kept, seed):
+        generator = torch.Generator(kept.device).manual_seed(seed)
+        model.metric = code_metric(model, kept, generator)
+
     @property
     def _n_code_steps(self):
         return self.transform_max_iter
@@ -213,5 +220,5 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _likelihood_choice(self):
         return self.loss, LOSSES
 
-    def _make_prior(self):
+    def _make_prior(self, n_features):
         return None

@@ -31,7 +31,6 @@ from skae._sklearn import (
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._latents import Point
 from skae.nn._model import LatentModel
-from skae.nn._projection import code_metric
 from skae.nn._start import LinearStart, start_at, start_at_random
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Columns
@@ -267,8 +266,15 @@ class BaseAutoencoder(
         """The likelihood that was asked for, and the registry that names are of."""
 
     @abstractmethod
-    def _make_prior(self):
+    def _make_prior(self, n_features):
         """Return a new prior module, or None."""
+
+    @abstractmethod
+    def _study_codes(self, model, kept, seed):
+        """Set what is learned from the codes of some training rows, standardized."""
+
+    def _check_objective(self):
+        """Raise where parameters contradict one another."""
 
     def _objective_parameters(self):
         return {}
@@ -279,6 +285,7 @@ class BaseAutoencoder(
         """Train `previous`, or a new model from its start."""
         frame, X = X, self._validate(X, reset=previous is None)
         self._check_size(previous)
+        self._check_objective()
         likelihood = (
             previous.likelihood if previous else self._make_likelihood(frame, X)
         )
@@ -351,7 +358,12 @@ class BaseAutoencoder(
             (k * self._latent.n_params, n_features * likelihood.n_params),
         )
         model = LatentModel(
-            n_features, k, bodies, self._latent, likelihood, self._make_prior()
+            n_features,
+            k,
+            bodies,
+            self._latent,
+            likelihood,
+            self._make_prior(n_features),
         ).to(rows.device)
         model.set_scale(rows)
         variance = model.scale.square()
@@ -364,6 +376,9 @@ class BaseAutoencoder(
 
     def _start(self, model, rows, seed):
         """Set the weights of `model`; `rows` are standardized, float64."""
+        if model.prior is not None:
+            generator = torch.Generator().manual_seed(seed)
+            model.prior.start(rows.float(), generator)
         if self.init == "random":
             start_at_random(model)
             return
@@ -430,9 +445,7 @@ class BaseAutoencoder(
         best = getattr(net, "best_loss_", None)
         self.best_loss_ = None if best is None else model.loss_in_data_units(best)
         kept = self._kept_rows(rows, seed)
-        if self._latent is Point:
-            generator = torch.Generator(rows.device).manual_seed(seed)
-            model.metric = code_metric(model, kept, generator)
+        self._study_codes(model, kept, seed)
         self._mixture = CodeMixture(self._training_codes(kept, seed), seed)
 
     def _fitted_model(self):

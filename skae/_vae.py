@@ -1,17 +1,26 @@
 """The variational autoencoder."""
 
-from numbers import Real
+import copy
+import warnings
+from numbers import Integral, Real
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch.distributions import Distribution
 
 from skae._base import BaseAutoencoder
 from skae._sklearn import Interval, StrOptions
 from skae.nn._latents import DiagonalNormal
 from skae.nn.likelihoods import LIKELIHOODS
-from skae.nn.priors import PRIORS
+from skae.nn.penalties import PENALTIES
+from skae.nn.priors import PRIORS, Fixed
 
-# Draws of the bound that `score_samples` returns, fixed at fit time.
-_N_SCORE_DRAWS = 64
+# Variance over rows of a posterior mean, above which its latent is active (Burda et
+# al., 2016).
+_ACTIVE = 0.01
+
+# Training rows whose posteriors are described.
+_N_STUDIED = 1000
 
 
 class VAETransformer(BaseAutoencoder):
@@ -153,8 +162,16 @@ class VAETransformer(BaseAutoencoder):
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), list, callable],
-        "prior": [StrOptions(set(PRIORS))],
+        "prior": [StrOptions(set(PRIORS)), Distribution, callable],
         "beta": [Interval(Real, 0, None, closed="left")],
+        "kl_warmup": [Interval(Real, 0, 1, closed="both")],
+        "capacity": [Interval(Real, 0, None, closed="left")],
+        "free_bits": [Interval(Real, 0, None, closed="left")],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "path_derivative": ["boolean"],
+        "penalty": [StrOptions(set(PENALTIES)), callable, None],
+        "penalty_weight": [Interval(Real, 0, None, closed="left")],
+        "n_score_draws": [Interval(Integral, 1, None, closed="left")],
     }
 
     _latent = DiagonalNormal
@@ -171,6 +188,14 @@ class VAETransformer(BaseAutoencoder):
         likelihood="gaussian",
         prior="normal",
         beta=1.0,
+        kl_warmup=0.0,
+        capacity=0.0,
+        free_bits=0.0,
+        n_draws=1,
+        path_derivative=False,
+        penalty=None,
+        penalty_weight=1.0,
+        n_score_draws=64,
         init="pca",
         alpha=30.0,
         learning_rate_init=4e-3,
@@ -193,6 +218,14 @@ class VAETransformer(BaseAutoencoder):
         self.likelihood = likelihood
         self.prior = prior
         self.beta = beta
+        self.kl_warmup = kl_warmup
+        self.capacity = capacity
+        self.free_bits = free_bits
+        self.n_draws = n_draws
+        self.path_derivative = path_derivative
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.n_score_draws = n_score_draws
         self.init = init
         self.alpha = alpha
         self.learning_rate_init = learning_rate_init
@@ -211,8 +244,9 @@ class VAETransformer(BaseAutoencoder):
     def score_samples(self, X):
         """Return a lower bound of the log-likelihood of each row.
 
-        The bound is importance-weighted [1]_ over 64 draws of the posterior, the same
-        for every row and every call: a row scores the same alone and among others.
+        The bound is importance-weighted [1]_ over `n_score_draws` draws of the
+        posterior, the same for every row and every call: a row scores the same alone
+        and among others. A linear Gaussian model's score is exact.
         The density is a defensive mixture [2]_: a share of 1 / (n_samples + 1) is the
         start's, probabilistic PCA, so that a row unlike all training rows is never
         scored lower than PCA would by more than ``log(n_samples + 1)``. `sample` leaves
@@ -273,29 +307,79 @@ class VAETransformer(BaseAutoencoder):
         """Antithetic draws (s, k), the same for every row and every call."""
         generator = torch.Generator().manual_seed(self._seed)
         half = torch.randn(
-            _N_SCORE_DRAWS // 2,
+            -(-self.n_score_draws // 2),
             self.n_components_,
             generator=generator,
             dtype=torch.float64,
         )
-        return torch.cat([half, -half])
-
-    def _store(self, net, rows, seed):
-        super()._store(net, rows, seed)
-        variance = getattr(net.module_.likelihood, "variance", None)
-        if variance is not None:
-            values = (variance * net.module_.scale.square()).numpy(force=True)
-            is_shared = variance.numel() == 1
-            self.noise_variance_ = float(values[0]) if is_shared else values
+        return torch.cat([half, -half])[: self.n_score_draws]
 
     def _likelihood_choice(self):
         return self.likelihood, LIKELIHOODS
 
-    def _make_prior(self):
-        return PRIORS[self.prior](self.n_components)
+    def _make_prior(self, n_features):
+        if isinstance(self.prior, Distribution):
+            return Fixed(self.n_components, self.prior)
+        prior = PRIORS[self.prior] if isinstance(self.prior, str) else self.prior
+        if isinstance(prior, torch.nn.Module):
+            return copy.deepcopy(prior)
+        return prior(self.n_components, n_features)
+
+    def _check_objective(self):
+        if self.n_draws == 1:
+            return
+        for name in ("capacity", "free_bits", "penalty"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name} needs n_draws=1: a bound of {self.n_draws} draws has no "
+                    "divergence of its own."
+                )
 
     def _objective_parameters(self):
-        return {"criterion__beta": self.beta}
+        penalty = self.penalty
+        if isinstance(penalty, str):
+            penalty = PENALTIES[penalty]()
+        return {
+            "n_draws": self.n_draws,
+            "criterion__beta": self.beta,
+            "criterion__kl_warmup": self.kl_warmup,
+            "criterion__capacity": self.capacity,
+            "criterion__free_bits": self.free_bits,
+            "criterion__path_derivative": self.path_derivative,
+            "criterion__penalty": penalty,
+            "criterion__penalty_weight": self.penalty_weight,
+        }
+
+    @torch.no_grad()
+    def _study_codes(self, model, kept, seed):
+        self._study_noise(model)
+        kept = kept[:_N_STUDIED]
+        q, prior = model.encode(kept), model.current_prior()
+        noise = torch.randn(q.mean.shape, generator=torch.Generator().manual_seed(seed))
+        z = q.rsample(noise.to(kept.device))
+        divergences = prior.divergences(q, z)
+        if divergences.shape[1] != self.n_components:
+            divergences = q.log_probs(z) - prior.log_probs(z)
+        self.kl_per_component_ = divergences.double().mean(0).numpy(force=True)
+        self.n_active_components_ = _n_active(q.mean)
+        if model.start is None or self.n_active_components_:
+            return
+        if _n_active(model.start.encode(kept).mean):
+            warnings.warn(
+                "The posterior has collapsed: codes say nothing of the rows. Lower "
+                "beta, or set kl_warmup or free_bits.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    def _study_noise(self, model):
+        self.__dict__.pop("noise_variance_", None)
+        variance = getattr(model.likelihood, "variance", None)
+        if variance is None:
+            return
+        values = (variance * model.scale.square()).numpy(force=True)
+        is_shared = variance.numel() == 1
+        self.noise_variance_ = float(values[0]) if is_shared else values
 
     def _code_draws(self, model, x, generator):
         q = model.encode(x)
@@ -304,9 +388,15 @@ class VAETransformer(BaseAutoencoder):
 
     def _draw_from_prior(self, n_samples, random_state):
         generator = self._generator(random_state)
-        return self.net_.module_.prior.sample(n_samples, generator).double()
+        prior = self.net_.module_.current_prior()
+        return prior.sample(n_samples, generator).detach().double()
 
     _densities = {
         "prior": _draw_from_prior,
         "mixture": BaseAutoencoder._draw_from_mixture,
     }
+
+
+def _n_active(means):
+    """Number of latents whose posterior means (n, k) vary over rows."""
+    return int((means.var(0, correction=0) > _ACTIVE).sum())

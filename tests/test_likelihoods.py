@@ -86,6 +86,7 @@ TRUTHS = {
         lambda p, rng: p + T_SCALE * rng.standard_t(DF, p.shape),
     ),
     "bernoulli": BINARY,
+    "binarized_bernoulli": BINARY,
     "categorical": Truth(
         lambda x, p: (x * log_softmax(p, -1)).sum(-1),
         lambda p: softmax(p, -1),
@@ -238,8 +239,8 @@ def test_log_prob_in_data_units(name):
 def test_the_support_is_told(name):
     likelihood, (_, x) = make(name), draw(name)
     assert bool(likelihood.contains(x).all())
-    outside = {"bernoulli": 1.5, "binary_cross_entropy": -0.1, "categorical": 0.5}
-    x[3, 1] = outside.get(name, -1.0 if not likelihood.is_scaled else math.inf)
+    outside = 0.5 if name == "categorical" else -1.0
+    x[3, 1] = math.inf if likelihood.is_scaled else outside
     cells = (~likelihood.contains(x)).nonzero().tolist()
     # A category whose shares do not sum to one is wrong as a whole.
     columns = range(D) if name == "categorical" else [1]
@@ -261,7 +262,7 @@ def test_the_start_is_a_row_like_any_other(name):
     rng = np.random.default_rng(1)
     row = params[:1].repeat(200_000, 1)
     x = torch.from_numpy(TRUTHS[name].draw(row.numpy(), rng))
-    if likelihood.n_params == 1 and name in ("bernoulli", "binary_cross_entropy"):
+    if BINARY is TRUTHS[name]:
         x = (x < 0.3).double()
     bias, encode, decode = likelihood.start(x.mean(0), x.var(0), len(x))
     if likelihood.is_scaled:

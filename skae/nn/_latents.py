@@ -22,9 +22,6 @@ class Point:
     def rsample(self, noise: Tensor | None) -> Tensor:
         return self.mean
 
-    def divergence(self, prior: None, z: Tensor) -> None:
-        """A point has no density to compare."""
-
 
 @dataclass(frozen=True)
 class DiagonalNormal:
@@ -47,17 +44,17 @@ class DiagonalNormal:
     def std(self) -> Tensor:
         return self.log_std.exp()
 
+    def detach(self) -> "DiagonalNormal":
+        return DiagonalNormal(self.mean.detach(), self.log_std.detach())
+
     def rsample(self, noise: Tensor) -> Tensor:
         """Draw by the reparameterisation trick from standard normal `noise`."""
         return self.mean + self.std * noise
 
     def log_prob(self, z: Tensor) -> Tensor:
+        return self.log_probs(z).sum(-1)
+
+    def log_probs(self, z: Tensor) -> Tensor:
+        """Of each latent."""
         scaled = (z - self.mean) * (-self.log_std).exp()
-        constant = 0.5 * math.log(2 * math.pi) * z.shape[-1]
-        return -(0.5 * scaled.square() + self.log_std).sum(-1) - constant
-
-    def divergence(self, prior: torch.nn.Module, z: Tensor) -> Tensor:
-        return prior.divergence(self, z)
-
-
-LATENTS = {"point": Point, "diagonal_normal": DiagonalNormal}
+        return -0.5 * scaled.square() - self.log_std - 0.5 * math.log(2 * math.pi)

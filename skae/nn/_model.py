@@ -12,19 +12,33 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import LowRankMultivariateNormal
 from torch.nn import functional as F
 
 from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._linear import linear
 from skae.nn._projection import project
+from skae.nn.likelihoods import Gaussian
+from skae.nn.priors import Normal
 
 
 class Terms(NamedTuple):
-    """The two parts of the objective, in nats per row, and the reconstruction."""
+    """What the objective is made of; with s draws a row, all but `q` begin with s."""
 
-    log_likelihood: Tensor  # (n,)
-    divergence: Tensor | None  # (n,), None for a point code
+    log_likelihood: Tensor  # (n,), nats
     params: Tensor  # (n, d * n_params), of the likelihood
+    z: Tensor  # (n, k), drawn from q
+    q: Point | DiagonalNormal
+    prior: nn.Module | None  # None for a point code
+
+    @property
+    def divergence(self) -> Tensor:
+        """(n,), nats"""
+        return self.prior.divergences(self.q, self.z).sum(-1)
+
+    def path_divergence(self) -> Tensor:
+        """The divergence at the draws, whose gradient takes their path alone."""
+        return self.q.detach().log_prob(self.z) - self.prior.log_prob(self.z)
 
 
 class Spine(nn.Module):
@@ -108,6 +122,7 @@ class LatentModel(nn.Module):
         self.start = None
         start = copy.deepcopy(self).requires_grad_(False)
         start.encoder = start.decoder = None
+        start.prior = Normal(self.n_components).to(self.shift.device)
         self.start, self.start_share = start, share
 
     def set_scale(self, X: Tensor) -> None:
@@ -152,13 +167,24 @@ class LatentModel(nn.Module):
             return x
         return x * self.target_scale.to(x.dtype) + self.target_shift.to(x.dtype)
 
+    def refresh(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Standardized rows as a step of the training sees them."""
+        if self.likelihood.is_scaled:
+            return x
+        target = self.likelihood.refresh(self.target(x), generator)
+        return (target - self.target_shift.to(x.dtype)) / self.target_scale.to(x.dtype)
+
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Terms:
-        """The objective's terms of standardized rows; `noise` (n, k) makes draws."""
+        """The objective's terms of standardized rows; `noise` (n, k) makes a draw of
+        each, (s, n, k) makes s."""
         q = self.encode(x)
         z = q.rsample(noise)
-        params = self.decode(z)
+        params = self.decode(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
         log_likelihood = self.log_likelihood(params, x)
-        return Terms(log_likelihood, q.divergence(self.prior, z), params)
+        return Terms(log_likelihood, params, z, q, self.current_prior())
+
+    def current_prior(self) -> nn.Module | None:
+        return None if self.prior is None else self.prior.given(self.encode)
 
     def best_code(self, x: Tensor, n_steps: int = 0) -> Tensor:
         """The encoder's mean code, refined by steps through the decoder."""
@@ -198,7 +224,7 @@ class LatentModel(nn.Module):
 
         `noise` (s, k) holds s draws, the same for every row, so that a row's value does
         not depend on the rows around it (Burda et al., 2016, eq. 8). p is a mixture
-        with the kept start, for which one draw is exact when it is normal.
+        with the kept start. Where the law is normal, it is exact and takes no draws.
         """
         bound = self._own_log_bound(x, noise)
         if self.start is None:
@@ -214,15 +240,36 @@ class LatentModel(nn.Module):
         )
 
     def _own_log_bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        q = self.encode(x)
+        if self._is_linear_gaussian():
+            return self._exact_log_density(x)
+        return self._importance_weighted(x, noise)
+
+    def _importance_weighted(self, x: Tensor, noise: Tensor) -> Tensor:
+        q, prior = self.encode(x), self.current_prior()
         total = None
         for draw in noise:
             z = q.rsample(draw.expand_as(q.mean))
             weight = self.log_likelihood(self.decode(z), x)
-            weight = weight + self.prior.log_prob(z) - q.log_prob(z)
+            weight = weight + prior.log_prob(z) - q.log_prob(z)
             total = weight if total is None else torch.logaddexp(total, weight)
         n_draws = torch.tensor(len(noise), dtype=x.dtype, device=x.device)
         return self.likelihood.in_data_units(total - n_draws.log(), self.data_scale)
+
+    def _is_linear_gaussian(self) -> bool:
+        return (
+            self.decoder is None
+            and isinstance(self.likelihood, Gaussian)
+            and isinstance(self.prior, Normal)
+        )
+
+    def _exact_log_density(self, x: Tensor) -> Tensor:
+        """Of the normal law that a linear decoder makes of normal latents."""
+        noise = self.likelihood.variance.double().expand(self.n_features)
+        law = LowRankMultivariateNormal(
+            self.spine.decode_bias.double(), self.spine.decode_weight.double(), noise
+        )
+        log_density = law.log_prob(x.double()).to(x.dtype)
+        return self.likelihood.in_data_units(log_density, self.data_scale)
 
     def log_loss(self, x: Tensor, n_steps: int = 0) -> Tensor:
         """Minus the loss of each row's reconstruction, in data units."""

@@ -1,22 +1,117 @@
-"""The one objective of training."""
+"""The one objective of training, in nats per row."""
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 from skae.nn._model import Terms
 
+# Share of the training in which the capacity of the latents grows.
+_CAPACITY_GROWS = 0.5
+
 
 class Objective(nn.Module):
-    """``beta * divergence - log_likelihood``, in nats per row; `beta=1` is the ELBO.
+    """Minus the evidence bound, or what is made of it.
 
-    Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a
-    constrained variational framework. ICLR.
+    .. math:: -\\log p(x | z) + \\beta \\, | KL(q(z|x) \\| p(z)) - C | + w \\, penalty
+
+    With several draws of the posterior, minus the importance-weighted bound.
+
+    Parameters
+    ----------
+    beta : float
+        1 is the evidence bound (Higgins et al., 2017, beta-VAE).
+    kl_warmup : float
+        Share of the training in which `beta` grows from zero (Sonderby et al., 2016,
+        ladder VAE).
+    capacity : float
+        C, in nats, to which the divergence is held; it grows from zero in the first
+        half of the training (Burgess et al., 2018, understanding disentangling).
+    free_bits : float
+        Nats of each latent that cost nothing, on average over a batch (Kingma et al.,
+        2016, inverse autoregressive flow).
+    path_derivative : bool
+        Leave out the score of the posterior, whose mean is zero, from the gradient
+        (Roeder, Wu and Duvenaud, 2017, sticking the landing). Several draws always do,
+        by the doubly reparameterised gradient (Tucker et al., 2018).
+    penalty : callable or None
+        From `Terms` to a scalar.
+    penalty_weight : float
     """
 
-    def __init__(self, beta: float = 1.0):
+    def __init__(
+        self,
+        beta: float = 1.0,
+        kl_warmup: float = 0.0,
+        capacity: float = 0.0,
+        free_bits: float = 0.0,
+        path_derivative: bool = False,
+        penalty: nn.Module | None = None,
+        penalty_weight: float = 1.0,
+    ):
         super().__init__()
-        self.beta = beta
+        self.beta, self.kl_warmup = beta, kl_warmup
+        self.capacity, self.free_bits = capacity, free_bits
+        self.path_derivative = path_derivative
+        self.penalty, self.penalty_weight = penalty, penalty_weight
+        # Tensors, so that a traced step sees them change.
+        self.register_buffer("beta_now", torch.tensor(float(beta)))
+        self.register_buffer("capacity_now", torch.tensor(float(capacity)))
+
+    @property
+    def is_static(self) -> bool:
+        """Whether each row's loss is its own, and the same operations for all."""
+        return self.penalty is None
+
+    @property
+    def growing_share(self) -> float:
+        """Share of the training after which the objective is the final one."""
+        return max(self.kl_warmup, _CAPACITY_GROWS if self.capacity else 0.0)
+
+    def set_progress(self, share: float) -> None:
+        """Set what grows to its value after a share of the training."""
+        warmth = min(1.0, share / self.kl_warmup) if self.kl_warmup else 1.0
+        self.beta_now.fill_(self.beta * warmth)
+        self.capacity_now.fill_(self.capacity * min(1.0, share / _CAPACITY_GROWS))
 
     def forward(self, terms: Terms) -> Tensor:  # (n,)
-        if terms.divergence is None:
+        loss = self._loss(terms)
+        if self.penalty is not None:
+            loss = loss + self.penalty_weight * self.penalty(terms)
+        return loss
+
+    def _loss(self, terms: Terms) -> Tensor:
+        if terms.prior is None:
             return -terms.log_likelihood
-        return self.beta * terms.divergence - terms.log_likelihood
+        if terms.z.ndim == 3:
+            return self._importance_weighted(terms)
+        return self._cost(terms) - terms.log_likelihood
+
+    def _divergences(self, terms: Terms) -> Tensor:
+        if self.path_derivative and torch.is_grad_enabled():
+            return terms.path_divergence().unsqueeze(-1)
+        return terms.prior.divergences(terms.q, terms.z)
+
+    def _cost(self, terms: Terms) -> Tensor:
+        divergences = self._divergences(terms)  # (n, k), or (n, 1) of all latents
+        if self.free_bits:
+            n_latents = terms.z.shape[-1] / divergences.shape[-1]
+            free = self.free_bits * n_latents
+            divergences = divergences.mean(0, keepdim=True).clamp(min=free)
+        divergence = divergences.sum(-1)
+        if self.capacity:
+            divergence = (divergence - self.capacity_now).abs()
+        return self._weight * divergence
+
+    @property
+    def _weight(self) -> float | Tensor:
+        return self.beta_now if self.kl_warmup else self.beta
+
+    def _importance_weighted(self, terms: Terms) -> Tensor:
+        """Minus the bound over draws (s, n), doubly reparameterised."""
+        log_weights = terms.log_likelihood - self._weight * terms.path_divergence()
+        if terms.z.requires_grad:
+            weights = log_weights.detach().softmax(0)
+            terms.z.register_hook(lambda gradient: gradient * weights.unsqueeze(-1))
+        return math.log(len(log_weights)) - log_weights.logsumexp(0)

@@ -76,7 +76,7 @@ class BestEpoch(Callback):
             self.state_ = net.parameters_.state()
             net.kept_start_ = False
             return
-        self.n_stale_ += 1
+        self.n_stale_ = 0 if net.is_objective_growing else self.n_stale_ + 1
         if not is_finite or self.n_stale_ >= self.patience:
             self._go_back(net, is_finite)
 

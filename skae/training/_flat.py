@@ -151,7 +151,7 @@ def flat_vectors(module: nn.Module) -> list[dict]:
     """
     groups = _groups(module)
     output_speed = max(module.unexplained, _SLOWEST)
-    speeds = {"hidden": 1.0, "output": output_speed, "distributions": 10.0}
+    speeds = {"hidden": 1.0, "output": output_speed, "likelihood": 10.0, "prior": 1.0}
     return [
         {
             "params": [
@@ -166,14 +166,14 @@ def flat_vectors(module: nn.Module) -> list[dict]:
 
 def _groups(module: nn.Module) -> dict[str, list[tuple[str, nn.Parameter]]]:
     """Named parameters by the part they play: hidden layers; the spine and the output
-    layers beside it; the distributions. Groups of none are left out."""
+    layers beside it; likelihood; prior. Groups of none are left out."""
     outputs = {id(p) for layer in output_layers(module) for p in layer.parameters()}
-    groups = {"hidden": [], "output": [], "distributions": []}
+    groups = {"hidden": [], "output": [], "likelihood": [], "prior": []}
     for name, p in module.named_parameters():
         if not p.requires_grad:
             continue
         if not name.startswith(_NETWORK):
-            groups["distributions"].append((name, p))
+            groups[name.split(".")[0]].append((name, p))
         elif name.startswith("spine") or id(p) in outputs:
             groups["output"].append((name, p))
         else:

@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -31,8 +32,10 @@ class LatentNet(NeuralNet):
         Decoupled weight decay of the hidden layers, times the number of rows so far.
     clip : float or None
         Largest norm of a gradient.
+    n_draws : int
+        Draws of the posterior in a step; 0 for a point code.
     n_valid_draws : int
-        Draws of the posterior for the held-out loss; 0 for a point code.
+        Those for the held-out loss, at least.
     precision : {"float32", "bfloat16"}
     seed : int
         Of the order of the rows and the draws.
@@ -45,6 +48,7 @@ class LatentNet(NeuralNet):
         *,
         alpha=0.0,
         clip=None,
+        n_draws=0,
         n_valid_draws=0,
         n_averaged=1,
         precision="float32",
@@ -54,6 +58,7 @@ class LatentNet(NeuralNet):
         super().__init__(module, criterion, **kwargs)
         self.alpha = alpha
         self.clip = clip
+        self.n_draws = n_draws
         self.n_valid_draws = n_valid_draws
         self.n_averaged = n_averaged
         self.precision = precision
@@ -80,6 +85,7 @@ class LatentNet(NeuralNet):
         )
         self.generator_ = torch.Generator(self.device)
         self.generator_.manual_seed(self.seed + len(self.history))
+        self.n_done_ = 0  # steps
         self.is_training_ = False
         self.kept_start_ = False
         self.step_ = None
@@ -137,6 +143,8 @@ class LatentNet(NeuralNet):
             return
         if not training:
             self.history.record(prefix + "_loss", self.held_out_loss(iterator.X))
+            for name, value in self.rate_and_distortion_.items():
+                self.history.record(f"{prefix}_{name}", value)
             return
         self._set_training(True)
         self.parameters_.computing.train()
@@ -152,8 +160,11 @@ class LatentNet(NeuralNet):
         self.is_training_ = False
 
     def train_step(self, batch, **fit_params):
-        inputs = [batch]
-        if self.n_valid_draws:
+        if self.criterion_.growing_share:
+            self.criterion_.set_progress(self.n_done_ / self.n_steps_)
+        self.n_done_ += 1
+        inputs = [self.module_.refresh(batch, self.generator_)]
+        if self.n_draws:
             inputs.append(self._noise(len(batch), self.generator_))
         if self.step_ is None:
             self.step_ = self._make_step(inputs)
@@ -170,11 +181,19 @@ class LatentNet(NeuralNet):
         trace = (
             self.n_steps_ >= _STEPS_WORTH_TRACING
             and inputs[0].device.type == "cpu"
+            and self.criterion_.is_static
+            and getattr(module.prior, "is_static", True)
+            and self.n_draws <= 1
             and all(getattr(body, "is_static", False) for body in bodies)
         )
         return self.parameters_.gradient_step(
             lambda terms: self.get_loss(terms, None), inputs, trace=trace
         )
+
+    @property
+    def is_objective_growing(self) -> bool:
+        """Whether the objective is not the final one yet."""
+        return self.n_done_ < self.criterion_.growing_share * self.n_steps_
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """The only mean over rows."""
@@ -184,35 +203,39 @@ class LatentNet(NeuralNet):
     def held_out_loss(self, X: Tensor, *, is_start: bool = False) -> float:
         """Mean objective of rows, in float32, with the same draws each time.
 
-        Noise that is learned is first raised to that of these rows, which the weights
-        have not seen, if it is below; the linear start stays as it is. Where the
-        density keeps a share of the start, so does the objective of each row.
+        The objective is the final one. Noise that is learned is first raised to that of
+        these rows, which the weights have not seen, if it is below; the linear start
+        stays as it is. Where the density keeps a share of the start, so does the
+        objective of each row.
         """
         self.module_.eval()
-        losses, rest, deviations = self._losses(self.module_, X)
-        start = self._start_losses(X)
+        self.criterion_.set_progress(1.0)
+        judged = self._judge(self.module_, X)
+        losses, start = judged.losses, self._start_losses(X)
         if not is_start and self.module_.likelihood.n_noises:
-            losses = self._raise_noise(rest, deviations, start)
+            losses = self._raise_noise(judged, start)
+        self.rate_and_distortion_ = {}
+        if self.n_draws:
+            raised = float((losses - judged.losses).mean())
+            distortion = float(judged.distortions.mean()) + raised
+            rate = float(judged.rates.mean())
+            self.rate_and_distortion_ = {"rate": rate, "distortion": distortion}
         return float(self._with_start(losses, start).mean())
 
-    def _raise_noise(
-        self, rest: Tensor, deviations: Tensor, start: Tensor | None
-    ) -> Tensor:
-        """Set the noise that suits these rows best; return their losses with it.
-
-        `rest` is what the losses hold beside the density of the deviations.
-        """
+    def _raise_noise(self, judged: "Judged", start: Tensor | None) -> Tensor:
+        """Set the noise that suits rows best; return their losses with it."""
         likelihood = self.module_.likelihood
         learned = self.parameters_.computing.likelihood.noise.detach().double()
 
         def losses_at(noise):
-            return rest - likelihood.log_density(deviations, noise)
+            return rest - likelihood.log_density(judged.deviations, noise)
 
         def shares(losses):
             return self.module_.shares(-losses, -start)
 
+        rest = judged.losses + judged.known
         noise = raised_noise(
-            learned, deviations, losses_at, None if start is None else shares
+            learned, judged.deviations, losses_at, None if start is None else shares
         )
         likelihood.set_noise(noise)
         return losses_at(noise)
@@ -225,33 +248,64 @@ class LatentNet(NeuralNet):
 
     def _start_losses(self, X: Tensor) -> Tensor | None:
         if self.module_.start is not None and not hasattr(self, "start_losses_"):
-            self.start_losses_, *_ = self._losses(self.module_.start, X)
+            self.start_losses_ = self._judge(self.module_.start, X).losses
         return getattr(self, "start_losses_", None)
 
-    def _losses(self, model: torch.nn.Module, X: Tensor) -> tuple[Tensor, ...]:
-        """Objective (n,) of each row, its part beside the density of its deviations,
-        and those deviations (n, m); means over draws, float64."""
+    def _judge(self, model: torch.nn.Module, X: Tensor) -> "Judged":
+        """Means over draws, the same each time."""
         generator = torch.Generator(self.device).manual_seed(self.seed)
+        n_turns = max(1, self.n_valid_draws // max(1, self.n_draws))
+        # A penalty is one of a batch.
+        size = CHUNK if self.criterion_.is_static else self.batch_size
+        with self._same_draws():
+            chunks = [
+                [self._judge_once(model, x, generator) for _ in range(n_turns)]
+                for x in ResidentBatches(X, size)
+            ]
+        means = [[sum(values) / n_turns for values in zip(*turns)] for turns in chunks]
+        return Judged(*(torch.cat(values) for values in zip(*means)))
+
+    def _judge_once(
+        self, model: torch.nn.Module, x: Tensor, generator: torch.Generator
+    ) -> "Judged":
         likelihood = model.likelihood
-        n_draws = max(1, self.n_valid_draws)
-        chunks = []
-        for x in ResidentBatches(X, CHUNK):
-            losses, deviations = 0, 0
-            for _ in range(n_draws):
-                terms = model(x, self._noise(len(x), generator))
-                losses = losses + self.criterion_(terms).double()
-                found = likelihood.deviations(terms.params, model.target(x))
-                deviations = deviations + found.double()
-            chunks.append((losses, deviations))
-        losses, deviations = (torch.cat(c) / n_draws for c in zip(*chunks))
+        x = model.refresh(x, generator)
+        terms = model(x, self._noise(len(x), generator))
+        deviations = likelihood.deviations(terms.params, model.target(x))
+        rates = terms.divergence if self.n_draws else x.new_zeros(len(x))
+        values = -terms.log_likelihood, rates, deviations
+        if self.n_draws > 1:
+            values = (value.mean(0) if value.ndim > 1 else value for value in values)
+        distortions, rates, deviations = (value.double() for value in values)
         known = likelihood.log_density(deviations, likelihood.noise.double())
-        return losses, losses + known, deviations
+        losses = self.criterion_(terms).double()
+        return Judged(losses, deviations, known, rates, distortions)
+
+    @contextmanager
+    def _same_draws(self):
+        """What draws without a generator of its own draws the same each time."""
+        device = torch.device(self.device)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(self.seed)
+            yield
 
     def _noise(self, n_rows: int, generator: torch.Generator) -> Tensor | None:
-        if not self.n_valid_draws:
+        if not self.n_draws:
             return None
-        shape = n_rows, self.module_.n_components
+        shape = (n_rows, self.module_.n_components)
+        if self.n_draws > 1:
+            shape = (self.n_draws, *shape)
         return torch.randn(shape, generator=generator, device=generator.device)
+
+
+class Judged(NamedTuple):
+    """What held-out rows say of a model; float64, nats."""
+
+    losses: Tensor  # (n,), the objective
+    deviations: Tensor  # (n, m), of the likelihood's noises
+    known: Tensor  # (n,), the part of the log-likelihood that those make
+    rates: Tensor  # (n,), divergences from the prior
+    distortions: Tensor  # (n,), minus the log-likelihoods
 
 
 @contextmanager

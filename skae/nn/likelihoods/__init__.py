@@ -2,7 +2,7 @@
 
 from skae.nn.likelihoods._absolute_error import AbsoluteError
 from skae.nn.likelihoods._base import Likelihood
-from skae.nn.likelihoods._bernoulli import Bernoulli
+from skae.nn.likelihoods._bernoulli import Bernoulli, BinarizedBernoulli
 from skae.nn.likelihoods._categorical import Categorical
 from skae.nn.likelihoods._columns import Columns
 from skae.nn.likelihoods._gaussian import DiagonalGaussian, Gaussian
@@ -18,6 +18,7 @@ LIKELIHOODS = {
     "laplace": Laplace,
     "student_t": StudentT,
     "bernoulli": Bernoulli,
+    "binarized_bernoulli": BinarizedBernoulli,
     "categorical": Categorical,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
@@ -36,6 +37,7 @@ __all__ = [
     "LOSSES",
     "AbsoluteError",
     "Bernoulli",
+    "BinarizedBernoulli",
     "Categorical",
     "Columns",
     "DiagonalGaussian",

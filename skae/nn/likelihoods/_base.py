@@ -34,6 +34,10 @@ class Likelihood(nn.Module):
         """Mask (d,) of the features that are modelled centred and scaled."""
         return torch.full((self.n_features,), self.is_scaled)
 
+    def refresh(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Rows (n, d) as a step of the training sees them."""
+        return x
+
     def contains(self, X: Tensor) -> Tensor:
         """Mask (n, d) of the values in the support."""
         return X.isfinite()
@@ -58,7 +62,7 @@ class Likelihood(nn.Module):
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
         """Deviations (n, n_noises), whose mean over rows is the noise that suits them
         best."""
-        return x.new_zeros(len(x), 0)
+        return params.new_zeros(*params.shape[:-1], 0)
 
     def log_density(self, deviations: Tensor, noise: Tensor) -> Tensor:
         """Log-density (n,) of what deviates so."""

@@ -40,3 +40,18 @@ class Bernoulli(Likelihood):
         p = smoothed_share(mean, n_rows)
         factor = (p * (1 - p)).rsqrt()
         return p.logit(), factor, factor
+
+
+class BinarizedBernoulli(Bernoulli):
+    """Binary features, of which rows hold the probabilities: training draws them anew
+    in each epoch (dynamic binarisation, as of MNIST's grey values).
+
+    Salakhutdinov, R. and Murray, I. (2008). On the quantitative analysis of deep belief
+    networks. ICML.
+    """
+
+    def refresh(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        uniform = torch.rand(
+            x.shape, generator=generator, device=x.device, dtype=x.dtype
+        )
+        return (uniform < x).to(x.dtype)

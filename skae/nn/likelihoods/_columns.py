@@ -38,7 +38,7 @@ class Columns(Likelihood):
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         return sum(
-            part.log_prob(self._params(part, params, columns), x[:, columns])
+            part.log_prob(self._params(part, params, columns), x[..., columns])
             for part, columns in self.by_columns()
         )
 
@@ -54,6 +54,14 @@ class Columns(Likelihood):
         return self._merge(
             [
                 part.sample(self._params(part, params, columns), generator)
+                for part, columns in self.by_columns()
+            ]
+        )
+
+    def refresh(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return self._merge(
+            [
+                part.refresh(x[..., columns], generator)
                 for part, columns in self.by_columns()
             ]
         )
@@ -91,7 +99,7 @@ class Columns(Likelihood):
 
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
         values = [
-            part.deviations(self._params(part, params, columns), x[:, columns])
+            part.deviations(self._params(part, params, columns), x[..., columns])
             for part, columns in self.by_columns()
         ]
         return torch.cat(values, -1)
@@ -108,9 +116,9 @@ class Columns(Likelihood):
 
     def _params(self, part: Likelihood, params: Tensor, columns: Tensor) -> Tensor:
         if self.n_params == 1:
-            return params[:, columns]
-        blocks = params.view(len(params), self.n_params, self.n_features)
-        return blocks[:, : part.n_params, columns].flatten(1)
+            return params[..., columns]
+        blocks = params.unflatten(-1, (self.n_params, self.n_features))
+        return blocks[..., : part.n_params, columns].flatten(-2)
 
     def _merge(self, values: list[Tensor]) -> Tensor:
         """Values of the parts' columns, (..., d), in the order of all columns."""

@@ -1,13 +1,11 @@
-"""Priors over the latents.
+"""Priors over the latents; `Prior` is their contract."""
 
-A prior is an `nn.Module` made from the number of latents, with ``log_prob(z) -> (n,)``,
-``sample(n, generator) -> (n, k)`` and ``divergence(posterior, z) -> (n,)``, the
-Kullback-Leibler divergence in nats: in closed form where there is one, otherwise
-``posterior.log_prob(z) - log_prob(z)``.
-"""
-
+from skae.nn.priors._base import Prior
+from skae.nn.priors._fixed import Fixed
+from skae.nn.priors._mixture import Mixture
 from skae.nn.priors._normal import Normal
+from skae.nn.priors._vamp import Vamp
 
-PRIORS = {"normal": Normal}
+PRIORS = {"normal": Normal, "mixture": Mixture, "vamp": Vamp}
 
-__all__ = ["PRIORS", "Normal"]
+__all__ = ["PRIORS", "Fixed", "Mixture", "Normal", "Prior", "Vamp"]

@@ -3,29 +3,32 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skae.nn._latents import DiagonalNormal
+from skae.nn.priors._base import Prior
 
 
-class Normal(nn.Module):
+class Normal(Prior):
     """Independent standard normal latents, N(0, I)."""
 
-    def __init__(self, n_components: int):
-        super().__init__()
-        self.n_components = n_components
+    def __init__(self, n_components: int, n_features: int | None = None):
+        super().__init__(n_components, n_features)
+        self.register_buffer("origin", torch.zeros(n_components))
 
     def log_prob(self, z: Tensor) -> Tensor:
-        constant = 0.5 * math.log(2 * math.pi) * self.n_components
-        return -0.5 * z.square().sum(-1) - constant
+        return self.log_probs(z).sum(-1)
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    def log_probs(self, z: Tensor) -> Tensor:
+        return -0.5 * (z.square() + math.log(2 * math.pi))
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return torch.randn(
-            n, self.n_components, generator=generator, device=generator.device
+            n, self.n_components, generator=generator, device=self.origin.device
         )
 
-    def divergence(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:
-        """Kullback-Leibler divergence in nats, in closed form; `z` is not needed."""
+    def divergences(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:
+        """In closed form; `z` is not needed."""
         variance = (2 * posterior.log_std).exp()
         terms = posterior.mean.square() + variance - 1 - 2 * posterior.log_std
-        return 0.5 * terms.sum(-1)
+        return 0.5 * terms

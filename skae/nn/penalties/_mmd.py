@@ -1,0 +1,31 @@
+"""Distance between the codes of a batch and draws from the prior."""
+
+import torch
+from torch import Tensor, nn
+
+from skae.nn._model import Terms
+
+# Of the kernel, times the mean squared distance of standard normal codes.
+_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class MMD(nn.Module):
+    """Squared maximum mean discrepancy, by inverse multiquadratic kernels.
+
+    As in InfoVAE (Zhao, Song and Ermon, 2019) and in Wasserstein autoencoders
+    (Tolstikhin et al., 2018), whose kernels these are.
+    """
+
+    def forward(self, terms: Terms) -> Tensor:
+        z = terms.z.flatten(0, -2)
+        drawn = terms.prior.sample(len(z)).to(z.dtype)
+        n, off_diagonal = len(z), 1 - torch.eye(len(z), device=z.device)
+        within = (_kernel(z, z) + _kernel(drawn, drawn)) * off_diagonal
+        across = _kernel(z, drawn)
+        return within.sum() / max(n * (n - 1), 1) - 2 * across.mean()
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    squares = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
+    sizes = [2 * a.shape[1] * scale for scale in _SCALES]
+    return sum(size / (size + squares) for size in sizes)

@@ -1,0 +1,28 @@
+"""Dependence of the latents on one another."""
+
+import math
+
+from torch import Tensor, nn
+
+from skae.nn._model import Terms
+
+
+class TotalCorrelation(nn.Module):
+    """Divergence of the posteriors' mean from the product of its marginals, in nats.
+
+    .. math:: KL(q(z) \\| \\prod_j q(z_j))
+
+    Estimated within a batch, whose posteriors stand for all. With the weight
+    :math:`\\beta - 1` the objective is that of the beta-TCVAE.
+
+    Chen, R. T. Q. et al. (2018). Isolating sources of disentanglement in variational
+    autoencoders. NeurIPS.
+    """
+
+    def forward(self, terms: Terms) -> Tensor:
+        # Of the draw of each row under the posterior of each other, (n, n, k).
+        log_probs = terms.q.log_probs(terms.z.unsqueeze(-2))
+        joint = log_probs.sum(-1).logsumexp(1)
+        marginals = log_probs.logsumexp(1).sum(-1)
+        n, k = terms.z.shape
+        return (joint - marginals).mean() + (k - 1) * math.log(n)

@@ -1,0 +1,173 @@
+"""The objective's parts, each against what its paper says of it."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from skae.nn._latents import DiagonalNormal
+from skae.nn._model import LatentModel, Terms
+from skae.nn._objective import Objective
+from skae.nn.architectures import ARCHITECTURES
+from skae.nn.likelihoods import Gaussian
+from skae.nn.penalties import MMD, TotalCorrelation
+from skae.nn.priors import Normal
+
+N, D, K = 6, 5, 3
+
+
+def randn(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture
+def model():
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        bodies = ARCHITECTURES["mlp"](None, (6,), "tanh", (D, K), (2 * K, D))
+        model = LatentModel(
+            D, K, bodies, DiagonalNormal, Gaussian(D, 0.5), Normal(K)
+        ).double()
+        for p in model.spine.parameters():
+            torch.nn.init.normal_(p, std=0.5)
+    return model
+
+
+@pytest.fixture
+def terms(model):
+    return model(randn(N, D), randn(N, K, seed=1))
+
+
+def elbo(terms, beta=1.0):
+    return terms.log_likelihood - beta * terms.divergence
+
+
+def test_it_is_minus_the_bound(terms):
+    torch.testing.assert_close(Objective()(terms), -elbo(terms))
+    torch.testing.assert_close(Objective(beta=0.5)(terms), -elbo(terms, 0.5))
+    torch.testing.assert_close(Objective(beta=0.0)(terms), -terms.log_likelihood)
+
+
+def test_beta_grows_in_the_warmup(terms):
+    objective = Objective(beta=2.0, kl_warmup=0.4)
+    for share, beta in [(0.0, 0.0), (0.1, 0.5), (0.4, 2.0), (0.9, 2.0)]:
+        objective.set_progress(share)
+        torch.testing.assert_close(objective(terms), -elbo(terms, beta))
+
+
+def test_the_divergence_is_held_to_the_capacity(terms):
+    objective = Objective(beta=3.0, capacity=4.0)
+    for share, capacity in [(0.0, 0.0), (0.25, 2.0), (0.5, 4.0), (1.0, 4.0)]:
+        objective.set_progress(share)
+        truth = 3 * (terms.divergence - capacity).abs() - terms.log_likelihood
+        torch.testing.assert_close(objective(terms), truth)
+
+
+def test_free_bits_cost_nothing(terms):
+    means = terms.prior.divergences(terms.q, terms.z).mean(0)
+    assert means.min() < 0.9 < means.max()
+    objective = Objective(beta=2.0, free_bits=0.9)
+    truth = 2 * means.clamp(min=0.9).sum() - terms.log_likelihood
+    torch.testing.assert_close(objective(terms), truth)
+
+
+def gradients(model, objective, noise):
+    values = objective(model(randn(N, D), noise)).mean()
+    parameters = [model.spine.encode_weight, model.spine.decode_weight]
+    return torch.autograd.grad(values, parameters)
+
+
+def mean_gradient(model, objective, n, n_draws=1):
+    """Over n draws for each row, as one large batch; and the spread of one."""
+    shape = (n, N, K) if n_draws == 1 else (n, n_draws, N, K)
+    every = [gradients(model, objective, e) for e in randn(*shape, seed=2)]
+    stacked = [torch.stack(g) for g in zip(*every)]
+    return [g.mean(0) for g in stacked], [g.std(0) / n**0.5 for g in stacked]
+
+
+def test_the_path_derivative_has_the_same_mean(model):
+    plain, error = mean_gradient(model, Objective(), 1000)
+    path, path_error = mean_gradient(model, Objective(path_derivative=True), 1000)
+    for a, b, s, t in zip(plain, path, error, path_error):
+        assert ((a - b).abs() < 4.5 * (s.square() + t.square()).sqrt()).all()
+
+
+def test_the_path_derivative_is_silent_at_the_exact_posterior():
+    """Roeder et al. (2017): without the score, no noise is left at the optimum."""
+    model = LatentModel(
+        D, K, (None, None), DiagonalNormal, Gaussian(D, 0.3), Normal(K)
+    ).double()
+    loading = torch.linalg.qr(randn(D, K))[0] * torch.tensor([2.0, 1.0, 0.5])
+    precision = loading.square().sum(0) / 0.3 + 1
+    with torch.no_grad():
+        model.spine.decode_weight.copy_(loading)
+        model.spine.encode_weight.copy_(loading.T / 0.3 / precision[:, None])
+        model.spine.encode_bias[K:] = -0.5 * precision.log()
+    for noise in randn(3, N, K, seed=3):
+        path, _ = gradients(model, Objective(path_derivative=True), noise)
+        plain, _ = gradients(model, Objective(), noise)
+        # The noise variance is a float32.
+        assert path.abs().max() < 1e-6 < 1e-2 < plain.abs().max()
+
+
+def test_several_draws_are_the_importance_weighted_bound(model):
+    noise = randn(4, N, K, seed=1)
+    terms = model(randn(N, D), noise)
+    weights = terms.log_likelihood + terms.prior.log_prob(terms.z)
+    weights = weights - terms.q.log_prob(terms.z)
+    truth = math.log(4) - weights.logsumexp(0)
+    torch.testing.assert_close(Objective()(terms), truth)
+
+
+def test_the_doubly_reparameterised_gradient_has_the_same_mean(model):
+    """That of the encoder, against the plain gradient of the same bound."""
+
+    class Plain(Objective):
+        def _importance_weighted(self, terms):
+            weights = terms.log_likelihood + terms.prior.log_prob(terms.z)
+            weights = weights - terms.q.log_prob(terms.z)
+            return math.log(len(weights)) - weights.logsumexp(0)
+
+    plain, error = mean_gradient(model, Plain(), 1500, n_draws=3)
+    double, double_error = mean_gradient(model, Objective(), 1500, n_draws=3)
+    for a, b, s, t in zip(plain, double, error, double_error):
+        assert ((a - b).abs() < 4.5 * (s.square() + t.square()).sqrt()).all()
+
+
+# Penalties.
+
+
+def batch(z, q=None):
+    q = q or DiagonalNormal(z, torch.full_like(z, -3.0))
+    return Terms(None, None, z, q, Normal(z.shape[1]))
+
+
+def test_total_correlation_of_a_dependent_normal():
+    """-log(1 - r^2) / 2 nats for two latents of correlation r."""
+    r, n = 0.9, 2000
+    z = randn(n, 2)
+    z = torch.stack([z[:, 0], r * z[:, 0] + (1 - r**2) ** 0.5 * z[:, 1]], 1)
+    std = 0.1
+    q = DiagonalNormal(z, torch.full_like(z, math.log(std)))
+    value = TotalCorrelation()(batch(q.rsample(randn(n, 2, seed=1)), q))
+    mixed = r / (1 + std**2)  # the posteriors' width is no dependence
+    assert value.item() == pytest.approx(-0.5 * math.log(1 - mixed**2), rel=0.1)
+
+
+def test_total_correlation_of_independent_latents_is_small():
+    z = randn(2000, 2)
+    q = DiagonalNormal(z, torch.full_like(z, math.log(0.3)))
+    assert TotalCorrelation()(batch(q.rsample(randn(2000, 2, seed=1)), q)) < 0.05
+
+
+def test_mmd_tells_laws_apart():
+    torch.manual_seed(0)
+    n = 1000
+    same = [float(MMD()(batch(randn(n, 2, seed=s)))) for s in range(20)]
+    # Unbiased: zero on average, within three standard errors.
+    mean, error = sum(same) / 20, stats.sem(same)
+    assert abs(mean) < 3 * error
+    for other in (randn(n, 2) + 0.5, 0.5 * randn(n, 2)):
+        assert MMD()(batch(other)) > 10 * max(map(abs, same))
