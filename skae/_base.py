@@ -299,8 +299,8 @@ class BaseAutoencoder(
             rows = as_tensor(X).to(device, torch.float64)
             model = previous or self._make_model(rows, likelihood)
             net = self._fit_net(model, model.standardize(rows), seed, incremental)
-        self._store(net, rows, seed)
         self.mean_ = like(net.module_.shift, X)
+        self._store(net, rows, seed)
         self._is_incremental = incremental
         return self
 

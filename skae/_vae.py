@@ -8,6 +8,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch.distributions import Distribution
 
+from skae._arrays import like
 from skae._base import BaseAutoencoder
 from skae._sklearn import Interval, StrOptions
 from skae.nn._latents import DiagonalNormal
@@ -55,7 +56,8 @@ class VAETransformer(BaseAutoencoder):
         - "gaussian": normal with one learned variance, "diagonal_gaussian" with one for
           each feature;
         - "laplace", "student_t": heavier tails, for rows with gross errors;
-        - "bernoulli": binary features, or shares in [0, 1];
+        - "bernoulli": binary features, or shares in [0, 1]; "binarized_bernoulli" takes
+          such shares for the probabilities of bits, drawn anew in each epoch;
         - "categorical": one category, as one-hot columns;
         - "poisson", "negative_binomial": counts; the latter vary more;
         - a list gives columns of different kinds their own: pairs of one of these and
@@ -64,10 +66,37 @@ class VAETransformer(BaseAutoencoder):
         - "auto" makes such a list by the columns' values;
         - an own `skae.nn.likelihoods.Likelihood`, or what makes one from the number of
           features.
-    prior : {"normal"}, default="normal"
-        Distribution of the latents: standard normal.
+    prior : str, torch.distributions.Distribution or callable, default="normal"
+        Distribution of the latents: "normal" is the standard normal law, "mixture" a
+        learned mixture of 50 normal laws, "vamp" the mixture of the posteriors of 500
+        learned pseudo-inputs [4]_. A distribution of torch over vectors, or over each
+        latent, stays as it is. A callable makes a `skae.nn.priors.Prior` from the
+        numbers of components and features, say
+        ``functools.partial(skae.nn.priors.Vamp, n_pseudo_inputs=100)``.
     beta : float, default=1.0
         Weight of the divergence [3]_. 1 is the ELBO, whatever the number of features.
+    kl_warmup : float, default=0.0
+        Share of the epochs in which that weight grows from zero to `beta`.
+    capacity : float, default=0.0
+        Nats `C` to which the divergence is held, by ``beta * |KL - C|``; `C` grows from
+        zero in the first half of the epochs [5]_. For `beta` above 1.
+    free_bits : float, default=0.0
+        Nats of each latent that cost nothing, on average over a batch [6]_; of all
+        latents together where the prior does not keep them apart.
+    n_draws : int, default=1
+        Draws of the posterior in a step; more than one train the importance-weighted
+        bound [7]_, by the doubly reparameterised gradient [8]_.
+    path_derivative : bool, default=False
+        Whether the gradient leaves out the score of the posterior, which has mean zero:
+        less noise where the posterior is nearly exact [9]_.
+    penalty : {"total_correlation", "mmd"}, callable or None, default=None
+        Of the codes of a batch: "total_correlation" makes the beta-TCVAE of
+        ``penalty_weight + 1`` [10]_, "mmd" the InfoVAE [11]_. A callable takes
+        `skae.nn._model.Terms` and returns a scalar.
+    penalty_weight : float, default=1.0
+        Of the penalty.
+    n_score_draws : int, default=64
+        Draws of the bound that `score_samples` returns.
     init : {"pca", "random"}, default="pca"
         Where training starts: at probabilistic PCA, or at random weights.
     alpha : float, default=30.0
@@ -123,8 +152,16 @@ class VAETransformer(BaseAutoencoder):
     noise_variance_ : float or ndarray of shape (n_features,)
         Learned variance of a feature around its reconstruction, in squared units of X;
         only with one of the first four likelihoods.
+    kl_per_component_ : ndarray of shape (n_components,)
+        Mean divergence of each latent's posterior from its prior, in nats, over up to
+        1,000 training rows.
+    n_active_components_ : int
+        Number of latents whose posterior mean has a variance above 0.01 over these rows
+        [7]_: the others say nothing of a row.
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
+        The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest:
+        "valid_rate" and "valid_distortion" of each epoch are the divergence and minus
+        the log-likelihood of held-out rows, in nats of the net's own units.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -142,6 +179,21 @@ class VAETransformer(BaseAutoencoder):
        analysis. Journal of the Royal Statistical Society B, 61(3), 611-622.
     .. [3] Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a
        constrained variational framework. ICLR.
+    .. [4] Tomczak, J. and Welling, M. (2018). VAE with a VampPrior. AISTATS.
+    .. [5] Burgess, C. et al. (2018). Understanding disentangling in beta-VAE.
+       arXiv:1804.03599.
+    .. [6] Kingma, D. P. et al. (2016). Improved variational inference with inverse
+       autoregressive flow. NeurIPS.
+    .. [7] Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted
+       autoencoders. ICLR.
+    .. [8] Tucker, G. et al. (2019). Doubly reparameterized gradient estimators for
+       Monte Carlo objectives. ICLR.
+    .. [9] Roeder, G., Wu, Y. and Duvenaud, D. (2017). Sticking the landing: simple,
+       lower-variance gradient estimators for variational inference. NeurIPS.
+    .. [10] Chen, R. T. Q. et al. (2018). Isolating sources of disentanglement in
+       variational autoencoders. NeurIPS.
+    .. [11] Zhao, S., Song, J. and Ermon, S. (2019). InfoVAE: balancing learning and
+       inference in variational autoencoders. AAAI.
 
     Examples
     --------
@@ -360,7 +412,7 @@ class VAETransformer(BaseAutoencoder):
         divergences = prior.divergences(q, z)
         if divergences.shape[1] != self.n_components:
             divergences = q.log_probs(z) - prior.log_probs(z)
-        self.kl_per_component_ = divergences.double().mean(0).numpy(force=True)
+        self.kl_per_component_ = like(divergences.mean(0), self.mean_)
         self.n_active_components_ = _n_active(q.mean)
         if model.start is None or self.n_active_components_:
             return
@@ -377,7 +429,7 @@ class VAETransformer(BaseAutoencoder):
         variance = getattr(model.likelihood, "variance", None)
         if variance is None:
             return
-        values = (variance * model.scale.square()).numpy(force=True)
+        values = like((variance * model.scale.square()).detach(), self.mean_)
         is_shared = variance.numel() == 1
         self.noise_variance_ = float(values[0]) if is_shared else values
 

@@ -229,7 +229,7 @@ class LatentModel(nn.Module):
         bound = self._own_log_bound(x, noise)
         if self.start is None:
             return bound
-        return torch.logaddexp(*self.shares(bound, self.start.log_bound(x, noise[:1])))
+        return torch.logaddexp(*self.shares(bound, self.start.log_bound(x, noise)))
 
     def shares(self, own: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
         """Log-densities of the model's own part and of its start, each with its
