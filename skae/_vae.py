@@ -377,11 +377,10 @@ class VAETransformer(BaseAutoencoder):
             return copy.deepcopy(prior)
         return prior(self.n_components, n_features)
 
-    def _check_objective(self):
-        if self.n_draws == 1:
-            return
+    def _check_parameters(self, previous):
+        super()._check_parameters(previous)
         for name in ("capacity", "free_bits", "penalty"):
-            if getattr(self, name):
+            if self.n_draws > 1 and getattr(self, name):
                 raise ValueError(
                     f"{name} needs n_draws=1: a bound of {self.n_draws} draws has no "
                     "divergence of its own."

@@ -1,0 +1,277 @@
+"""How a model is made, started, trained and kept."""
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from skae._arrays import as_tensor, like
+from skae._axes import principal_axes
+from skae._columns import check_support, make_likelihood
+from skae._density import CodeMixture
+from skae.nn._latents import Point
+from skae.nn._model import LatentModel
+from skae.nn._start import LinearStart, start_at, start_at_random
+from skae.nn.architectures import ARCHITECTURES
+from skae.training import LatentNet, training_callbacks
+from skae.training._batches import CHUNK, HeldOut
+from skae.training._hardware import resolve_device, resolve_precision
+
+# Steps of an epoch that the automatic batch size aims at, within [8, 256] rows.
+_STEPS_PER_EPOCH = 25
+
+# Epochs whose weights are averaged.
+_AVERAGED_EPOCHS = 1.0
+
+# Fewer rows are all trained on: a held-out row or two would judge nothing.
+_FEWEST_ROWS_TO_SPLIT = 10
+
+# Rows a component below which a PCA fits held-out rows because it has seen them.
+_ROWS_A_COMPONENT = 10
+
+# Share of the variance below which what the start leaves is rounding.
+_NOTHING_LEFT = 1e-6
+
+# Rows whose codes are kept for the density behind `sample`.
+_N_KEPT_CODES = 10_000
+
+
+class Fitting(ABC):
+    """The order of a fit; a subclass names its latent, likelihood and prior."""
+
+    # What a subclass decides.
+
+    _latent: type  # from skae.nn._latents
+    _n_code_steps = 0  # that refine the encoder's code
+    _n_valid_draws = 0  # draws of the posterior that judge an epoch
+    _clip = None  # largest norm of a gradient
+
+    @property
+    @abstractmethod
+    def _densities(self):
+        """Names of the densities over codes, the default first, and who draws."""
+
+    @abstractmethod
+    def _likelihood_choice(self):
+        """The likelihood that was asked for, and the registry that names are of."""
+
+    @abstractmethod
+    def _make_prior(self, n_features):
+        """Return a new prior module, or None."""
+
+    @abstractmethod
+    def _study_codes(self, model, kept, seed):
+        """Set what is learned from the codes of some training rows, standardized."""
+
+    def _objective_parameters(self):
+        return {}
+
+    # Training.
+
+    def _train(self, X, previous, *, incremental):
+        """Train `previous`, or a new model from its start."""
+        frame, X = X, self._validate(X, reset=previous is None)
+        self._check_parameters(previous)
+        likelihood = (
+            previous.likelihood if previous else self._make_likelihood(frame, X)
+        )
+        names = getattr(self, "feature_names_in_", None)
+        check_support(likelihood, as_tensor(X), names)
+        device = resolve_device(self.device)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        cuda = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(cuda):
+            torch.manual_seed(seed)
+            rows = as_tensor(X).to(device, torch.float64)
+            model = previous or self._make_model(rows, likelihood)
+            net = self._fit_net(model, model.standardize(rows), seed, incremental)
+        self.mean_ = like(net.module_.shift, X)
+        self._store(net, rows, seed)
+        self._is_incremental = incremental
+        return self
+
+    def _fit_net(self, model, rows, seed, incremental):
+        """Start and train `model`, which is new or was fitted before."""
+        split = None if incremental else self._make_split(len(rows), seed)
+        # So many components reproduce whatever rows the PCA has seen: the start is
+        # then judged on rows that it has not, and made anew if training did not help.
+        is_blind = bool(
+            split
+            and self.max_iter
+            and len(rows) < _ROWS_A_COMPONENT * model.n_components
+        )
+        is_new = model is not self._fitted_model()
+        if is_new:
+            self._start(model, split(rows)[0] if is_blind else rows, seed)
+        if not is_new and incremental and self._is_incremental:
+            net = self.net_
+        else:
+            net = self._make_net(model, rows, seed, split, incremental).initialize()
+        is_trained = net.max_epochs and (incremental or self._can_improve(model))
+        if is_trained:
+            net.partial_fit(rows.float())
+        kept_start = not is_trained or net.kept_start_
+        if is_new and is_blind and kept_start:
+            self._start(model, rows, seed)
+        return net
+
+    def _can_improve(self, model):
+        """Whether the start leaves more than rounding to learn.
+
+        A posterior can always learn: the shape of the density.
+        """
+        return self._latent is not Point or model.unexplained > _NOTHING_LEFT**0.5
+
+    def _check_parameters(self, previous):
+        """Raise where parameters contradict one another, or the fit that goes on."""
+        if previous is not None and previous.n_components != self.n_components:
+            raise ValueError(
+                f"n_components={self.n_components}, but the fit that goes on has "
+                f"{previous.n_components}; set warm_start=False to start anew."
+            )
+
+    def _make_likelihood(self, frame, X):
+        """Return a new likelihood for rows, as given and as validated."""
+        return make_likelihood(*self._likelihood_choice(), frame, as_tensor(X))
+
+    def _make_model(self, rows, likelihood):
+        """Return a model that knows the scale of `rows` (n, d), float64."""
+        n_features, k = rows.shape[1], self.n_components
+        bodies = ARCHITECTURES[self.architecture](
+            None,
+            _widths(self.hidden_layer_sizes),
+            self.activation,
+            (n_features, k),
+            (k * self._latent.n_params, n_features * likelihood.n_params),
+        )
+        model = LatentModel(
+            n_features,
+            k,
+            bodies,
+            self._latent,
+            likelihood,
+            self._make_prior(n_features),
+        ).to(rows.device)
+        model.set_scale(rows)
+        variance = model.scale.square()
+        variance = float(variance[variance.log().abs().argmax()])
+        if not 0 < variance < math.inf:
+            raise ValueError(
+                f"The variance of X, {variance:g}, is out of range; rescale X."
+            )
+        return model
+
+    def _start(self, model, rows, seed):
+        """Set the weights of `model`; `rows` are standardized, float64."""
+        if model.prior is not None:
+            generator = torch.Generator().manual_seed(seed)
+            model.prior.start(rows.float(), generator)
+        if self.init == "random":
+            start_at_random(model)
+            return
+        linear = LinearStart.of(model, rows)
+        axes = principal_axes(rows * linear.encode, model.n_components, seed)
+        start_at(model, axes, linear, len(rows))
+
+    def _make_split(self, n_rows, seed):
+        """Return what holds rows out, or None."""
+        holds_out = self.early_stopping and n_rows > 1
+        if self.early_stopping == "auto":
+            holds_out = n_rows >= _FEWEST_ROWS_TO_SPLIT
+        return HeldOut(self.validation_fraction, seed) if holds_out else None
+
+    def _make_net(self, model, rows, seed, split, incremental):
+        batch_size = self._batch_size(len(rows))
+        return LatentNet(
+            model,
+            alpha=self.alpha,
+            clip=self._clip,
+            n_valid_draws=self._n_valid_draws,
+            precision=resolve_precision(
+                self.precision, rows.device, batch_size * model.n_weights
+            ),
+            n_averaged=_AVERAGED_EPOCHS * len(rows) / batch_size,
+            seed=seed,
+            lr=self.learning_rate_init,
+            max_epochs=1 if incremental else self.max_iter,
+            batch_size=batch_size,
+            train_split=split,
+            callbacks=training_callbacks(
+                schedule=not incremental,
+                patience=self.n_iter_no_change,
+                verbose=self.verbose,
+                users=self.callbacks,
+            ),
+            device=str(rows.device),
+            verbose=int(self.verbose),
+            **self._objective_parameters(),
+        )
+
+    def _batch_size(self, n_rows):
+        if self.batch_size != "auto":
+            return min(self.batch_size, n_rows)
+        power = round(math.log2(n_rows / _STEPS_PER_EPOCH))
+        return min(2 ** min(max(power, 3), 8), n_rows)
+
+    # The fitted state.
+
+    def _store(self, net, rows, seed):
+        """Set the fitted attributes, once training has ended well."""
+        model = net.module_
+        self.net_ = net
+        self._seed = seed
+        self.n_components_ = model.n_components
+        # An interrupted epoch has no loss.
+        epochs = [e for e in net.history if "train_loss" in e]
+        self.n_iter_ = len(epochs)
+        self.loss_curve_ = [model.loss_in_data_units(e["train_loss"]) for e in epochs]
+        self.__dict__.pop("validation_loss_curve_", None)
+        if hasattr(net, "start_loss_"):
+            losses = [e["valid_loss"] for e in epochs if "valid_loss" in e]
+            self.validation_loss_curve_ = [model.loss_in_data_units(v) for v in losses]
+        best = getattr(net, "best_loss_", None)
+        self.best_loss_ = None if best is None else model.loss_in_data_units(best)
+        kept = self._kept_rows(rows, seed)
+        self._study_codes(model, kept, seed)
+        self._mixture = CodeMixture(self._training_codes(kept, seed), seed)
+
+    def _fitted_model(self):
+        return self.net_.module_ if hasattr(self, "net_") else None
+
+    def _kept_rows(self, rows, seed):
+        """As many random training rows as a mixture needs, standardized."""
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(rows), generator=generator)[:_N_KEPT_CODES]
+        return self.net_.module_.standardize(rows[order.to(rows.device)]).float()
+
+    @torch.no_grad()
+    def _training_codes(self, kept, seed):
+        model = frozen(self.net_.module_)
+        generator = torch.Generator().manual_seed(seed)
+        codes = [self._code_draws(model, x, generator) for x in kept.split(CHUNK)]
+        return torch.cat(codes)
+
+    def _code_draws(self, model, x, generator):
+        return model.code(x, self._n_code_steps)
+
+
+def frozen(model):
+    """A copy whose weights take no gradient."""
+    return copy.deepcopy(model).requires_grad_(False)
+
+
+def _widths(hidden_layer_sizes):
+    """Hidden layer sizes as a tuple of positive integers."""
+    if isinstance(hidden_layer_sizes, Integral):
+        hidden_layer_sizes = (hidden_layer_sizes,)
+    widths = tuple(hidden_layer_sizes)
+    for width in widths:
+        if not isinstance(width, Integral) or width < 1:
+            raise ValueError(
+                f"hidden_layer_sizes must hold integers >= 1; got {hidden_layer_sizes}."
+            )
+    return tuple(int(width) for width in widths)
