@@ -14,14 +14,14 @@ from reporting import RESULTS, environment, print_table, write_json
 from skae import VAETransformer
 
 FACTORS = ("shape", "scale", "rotation", "x", "y")
-_LEVELS = (3, 6, 20, 16, 16)
+_LEVELS = (3, 6, 10, 16, 16)
 _SIDE = 32
 
-_BETA = 6.0
+# Each with the best of the weights that were tried with seed 0, as the field compares.
 MODELS = {
     "VAE": {},
-    "beta-VAE": {"beta": _BETA},
-    "beta-TCVAE": {"penalty": "total_correlation", "penalty_weight": _BETA - 1},
+    "beta-VAE": {"beta": 10.0},
+    "beta-TCVAE": {"penalty": "total_correlation", "penalty_weight": 24.0},
 }
 
 
@@ -31,7 +31,7 @@ def sprites(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     factors = np.stack([rng.integers(levels, size=n) for levels in _LEVELS], 1)
     shape, scale, rotation, x, y = factors.T
     grid = np.linspace(-1, 1, _SIDE)
-    size = 0.25 + 0.2 * scale / (_LEVELS[1] - 1)
+    size = 0.2 + 0.3 * scale / (_LEVELS[1] - 1)
     angle = 2 * np.pi * rotation / _LEVELS[2]
     centre = [-0.5 + position / (_LEVELS[3] - 1) for position in (x, y)]
     dx = (grid[None, None, :] - centre[0][:, None, None]) / size[:, None, None]
@@ -97,10 +97,10 @@ def medians(rows: list[dict]) -> list[tuple]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--components", type=int, default=8)
+    parser.add_argument("--components", type=int, default=6)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--init", choices=["pca", "random"], default="pca")
+    parser.add_argument("--init", choices=["pca", "random"], default="random")
     parser.add_argument("--output", type=Path, default=RESULTS / "disentanglement.json")
     return parser.parse_args()
 

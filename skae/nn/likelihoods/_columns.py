@@ -85,7 +85,8 @@ class Columns(Likelihood):
 
     @property
     def noise(self) -> Tensor:
-        return torch.cat([part.noise for part in self.parts])
+        noises = [part.noise for part in self.parts if part.n_noises]
+        return torch.cat(noises) if noises else super().noise
 
     def set_noise(self, noise: Tensor) -> None:
         for part, values in zip(self.parts, self._split(noise)):
@@ -123,5 +124,5 @@ class Columns(Likelihood):
     def _merge(self, values: list[Tensor]) -> Tensor:
         """Values of the parts' columns, (..., d), in the order of all columns."""
         columns = torch.cat([columns for _, columns in self.by_columns()])
-        order = torch.argsort(columns)
-        return torch.cat(list(values), -1)[..., order]
+        merged = torch.cat(list(values), -1)
+        return merged[..., torch.argsort(columns).to(merged.device)]
