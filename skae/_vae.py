@@ -299,10 +299,10 @@ class VAETransformer(BaseAutoencoder):
         The bound is importance-weighted [1]_ over `n_score_draws` draws of the
         posterior, the same for every row and every call: a row scores the same alone
         and among others. A linear Gaussian model's score is exact.
-        The density is a defensive mixture [2]_: a share of 1 / (n_samples + 1) is the
-        start's, probabilistic PCA, so that a row unlike all training rows is never
-        scored lower than PCA would by more than ``log(n_samples + 1)``. `sample` leaves
-        that share out.
+        The density is a mixture with the start, probabilistic PCA, whose share is
+        learned on the held-out rows [3]_ and is at least 1 / (n_samples + 1): a row
+        unlike all training rows is never scored lower than PCA would by more than
+        ``log(n_samples + 1)`` [2]_. `sample` leaves that share out.
 
         Parameters
         ----------
@@ -321,6 +321,8 @@ class VAETransformer(BaseAutoencoder):
            autoencoders. ICLR.
         .. [2] Hesterberg, T. (1995). Weighted average importance sampling and defensive
            mixture distributions. Technometrics, 37(2), 185-194.
+        .. [3] Smyth, P. and Wolpert, D. (1999). Linearly combining density estimators
+           via stacking. Machine Learning, 36, 59-83.
         """
         X = self._validate_rows(X, "score_samples")
         noise = self._score_noise()

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -19,6 +20,7 @@ from skae.nn.priors import Normal
 from skae.training._batches import HeldOut, ResidentBatches
 from skae.training._callbacks import BestEpoch, OneCycle, training_callbacks
 from skae.training._flat import FlatParameters, flat_vectors
+from skae.training._share import learned_share
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 8}
@@ -375,6 +377,8 @@ def test_the_best_epoch_is_restored_start_included(estimator, rate, curved):
     assert len(epochs) == 8
     kept = [model.net_.start_loss_, *(loss for loss, is_best in epochs if is_best)]
     assert kept == sorted(kept, reverse=True)
+    # Epochs are judged with the smallest share of the start; it is learned afterwards.
+    model.net_.module_.start_share = 1 / (len(curved) + 1)
     # The noise was chosen in float64, the likelihood is computed in float32.
     assert held_out_loss(model, curved) == pytest.approx(kept[-1], rel=1e-6)
 
@@ -700,3 +704,27 @@ def is_held_out(i, random_state):
     """Whether a fit to ``i + 1`` rows holds out the last."""
     seed = np.random.RandomState(random_state).randint(np.iinfo(np.int32).max)
     return i in HeldOut(0.1, seed)(torch.arange(i + 1))[1]
+
+
+# The share of the start.
+
+
+def test_the_learned_share_suits_the_rows_best():
+    """Against SciPy's search of the same likelihood."""
+    generator = torch.Generator().manual_seed(0)
+    own = torch.randn(200, generator=generator, dtype=torch.float64)
+    linear = own - 0.3 + torch.randn(200, generator=generator, dtype=torch.float64)
+
+    def loss(share):
+        mixed = torch.logaddexp(own + math.log1p(-share), linear + math.log(share))
+        return -float(mixed.mean())
+
+    best = minimize_scalar(loss, bounds=(1e-6, 1 - 1e-6), method="bounded").x
+    assert 0.05 < best < 0.95
+    assert learned_share(own, linear, 1e-6) == pytest.approx(best, abs=1e-3)
+
+
+def test_each_side_keeps_the_smallest_share():
+    far = torch.full((50,), 100.0)
+    assert learned_share(far, -far, 0.01) == pytest.approx(0.01)
+    assert learned_share(-far, far, 0.01) == pytest.approx(0.99)

@@ -226,10 +226,13 @@ class LatentModel(nn.Module):
         not depend on the rows around it (Burda et al., 2016, eq. 8). p is a mixture
         with the kept start. Where the law is normal, it is exact and takes no draws.
         """
-        bound = self._own_log_bound(x, noise)
         if self.start is None:
-            return bound
-        return torch.logaddexp(*self.shares(bound, self.start.log_bound(x, noise)))
+            return self._own_log_bound(x, noise)
+        return torch.logaddexp(*self.shares(*self.own_and_start(x, noise)))
+
+    def own_and_start(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of the model's own part and of its start."""
+        return self._own_log_bound(x, noise), self.start.log_bound(x, noise)
 
     def shares(self, own: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
         """Log-densities of the model's own part and of its start, each with its

@@ -13,9 +13,13 @@ from skae.nn._objective import Objective
 from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._flat import FlatParameters, flat_vectors
 from skae.training._noise import raised_noise
+from skae.training._share import learned_share
 
 # Steps that earn back the tenth of a second that tracing one takes.
 _STEPS_WORTH_TRACING = 1000
+
+# Draws of the bound that weighs the start.
+_N_SHARE_DRAWS = 64
 
 # Multiply-adds of one step below which a second thread costs more than it saves.
 _WORTH_THREADS = 2**23
@@ -86,6 +90,7 @@ class LatentNet(NeuralNet):
         self.generator_ = torch.Generator(self.device)
         self.generator_.manual_seed(self.seed + len(self.history))
         self.n_done_ = 0  # steps
+        self.held_out_ = None
         self.is_training_ = False
         self.kept_start_ = False
         self.step_ = None
@@ -104,11 +109,31 @@ class LatentNet(NeuralNet):
     def notify(self, method_name, **cb_kwargs):
         super().notify(method_name, **cb_kwargs)
         if method_name == "on_train_end":
+            self._weigh_start()
             self._release()
+
+    @torch.no_grad()
+    def _weigh_start(self) -> None:
+        """Learn the start's share of the density from held-out rows."""
+        model = self.module_
+        if model.start is None or self.held_out_ is None or self.kept_start_:
+            return
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        noise = torch.randn(
+            (_N_SHARE_DRAWS, model.n_components),
+            generator=generator,
+            device=generator.device,
+        )
+        chunks = [
+            model.own_and_start(model.refresh(x, generator), noise)
+            for x in ResidentBatches(self.held_out_, CHUNK)
+        ]
+        own, linear = (torch.cat(values) for values in zip(*chunks))
+        model.start_share = learned_share(own, linear, 1 / (self.n_rows_ + 1))
 
     def _release(self) -> None:
         """Drop what only a running fit needs; another may follow a single pass."""
-        del self.parameters_, self.generator_, self.step_
+        del self.parameters_, self.generator_, self.step_, self.held_out_
         self.__dict__.pop("start_losses_", None)
         if self.max_epochs > 1:
             self.optimizer_.state.clear()
@@ -142,6 +167,7 @@ class LatentNet(NeuralNet):
         if iterator is None:
             return
         if not training:
+            self.held_out_ = iterator.X
             self.history.record(prefix + "_loss", self.held_out_loss(iterator.X))
             for name, value in self.rate_and_distortion_.items():
                 self.history.record(f"{prefix}_{name}", value)
