@@ -54,7 +54,7 @@ class VAETransformer(BaseAutoencoder):
         Distribution of a row given its code.
 
         - "gaussian": normal with one learned variance, "diagonal_gaussian" with one for
-          each feature;
+          each feature, whose units do not matter then;
         - "laplace", "student_t": heavier tails, for rows with gross errors;
         - "bernoulli": binary features, or shares in [0, 1]; "binarized_bernoulli" takes
           such shares for the probabilities of bits, drawn anew in each epoch;

@@ -214,6 +214,18 @@ def test_per_feature_noise_is_learned(curved):
     assert model.score(X) > VAETransformer(2, **SMALL).fit(X).score(X)
 
 
+def test_noise_of_each_feature_makes_units_irrelevant(curved):
+    """The log-density of scaled data is that of the data, less log s for a feature."""
+    units = np.logspace(-2, 3, 8)
+    params = {**SMALL, "max_iter": 5}
+    model = VAETransformer(2, likelihood="diagonal_gaussian", **params)
+    plain = model.fit(curved).score_samples(curved)
+    noise = model.noise_variance_
+    scaled = model.fit(curved * units).score_samples(curved * units)
+    np.testing.assert_allclose(scaled, plain - np.log(units).sum(), rtol=1e-3)
+    np.testing.assert_allclose(model.noise_variance_, noise * units**2, rtol=1e-3)
+
+
 def test_a_robust_likelihood_bears_gross_errors(curved):
     rng = np.random.default_rng(0)
     X = curved.copy()

@@ -130,7 +130,7 @@ class LatentModel(nn.Module):
         alike, from rows in float64."""
         self.shift = X.mean(0)
         self.scale = torch.ones_like(self.shift)
-        for _, columns in self.likelihood.by_columns():
+        for columns in self.likelihood.scale_groups():
             self.scale[columns] = _common_scale(X[:, columns], self.shift[columns])
         is_scaled = self.likelihood.scaled_features.to(X.device)
         self.target_scale = self.scale.where(~is_scaled, 1.0)

@@ -71,7 +71,8 @@ def start_at(
     else:
         loading = axes.variances.clamp(min=floor).sqrt()
         shrinkage = 1 / loading
-        unit = float(model.scale[0]) if is_scaled else 1.0
+        one_scale = is_scaled and bool((model.scale == model.scale[0]).all())
+        unit = float(model.scale[0]) if one_scale else 1.0
         model.code_scale[:r] = loading * unit
     if hasattr(model.likelihood, "set_noise_variance"):
         model.likelihood.set_noise_variance(noise)

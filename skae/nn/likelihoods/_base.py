@@ -29,6 +29,10 @@ class Likelihood(nn.Module):
         """Likelihoods, and the columns (d,) that each is for: itself for all."""
         return [(self, torch.arange(self.n_features))]
 
+    def scale_groups(self) -> list[Tensor]:
+        """Columns that are brought to one scale: all, as for PCA."""
+        return [torch.arange(self.n_features)]
+
     @property
     def scaled_features(self) -> Tensor:
         """Mask (d,) of the features that are modelled centred and scaled."""

@@ -32,6 +32,13 @@ class Columns(Likelihood):
         columns = [getattr(self, f"columns_{i}") for i in range(len(self.parts))]
         return list(zip(self.parts, columns))
 
+    def scale_groups(self) -> list[Tensor]:
+        return [
+            columns[group.to(columns.device)]
+            for part, columns in self.by_columns()
+            for group in part.scale_groups()
+        ]
+
     @property
     def scaled_features(self) -> Tensor:
         return self._merge([part.scaled_features for part in self.parts])

@@ -38,6 +38,9 @@ class Gaussian(Noise):
 
 class DiagonalGaussian(Gaussian):
     """Independent normal noise with a learned variance for each feature, as of factor
-    analysis."""
+    analysis, which does not depend on the scale of single features."""
 
     is_shared = False
+
+    def scale_groups(self) -> list[Tensor]:
+        return list(torch.arange(self.n_features).split(1))
