@@ -149,6 +149,18 @@ def test_each_objective_gives_equal_bits(options, digits):
     np.testing.assert_array_equal(*codes)
 
 
+def test_single_passes_train_the_final_objective(digits):
+    """A warmup within each pass would change what the last passes learn."""
+    codes = [
+        VAETransformer(4, random_state=0, hidden_layer_sizes=(16,), kl_warmup=warmup)
+        .partial_fit(digits)
+        .partial_fit(digits)
+        .transform(digits)
+        for warmup in (0.0, 0.9)
+    ]
+    np.testing.assert_allclose(*codes, rtol=1e-5, atol=1e-6)
+
+
 def test_capacity_holds_the_divergence(curved):
     """Heavy enough a weight keeps it at C, where beta alone would press it lower."""
 

@@ -90,6 +90,7 @@ class LatentNet(NeuralNet):
         self.generator_ = torch.Generator(self.device)
         self.generator_.manual_seed(self.seed + len(self.history))
         self.n_done_ = 0  # steps
+        self.criterion_.set_progress(1.0)
         self.held_out_ = None
         self.is_training_ = False
         self.kept_start_ = False
@@ -160,6 +161,9 @@ class LatentNet(NeuralNet):
                 dataset = dataset.to(torch.bfloat16)
             batches = ResidentBatches(dataset, self.batch_size, self.generator_)
             self.n_steps_ = self.max_epochs * len(batches)
+            # A single pass may be one of many: its objective is the final one.
+            grows = self.max_epochs > 1
+            self.n_growing_ = grows * self.criterion_.growing_share * self.n_steps_
             return batches
         return ResidentBatches(dataset, CHUNK)
 
@@ -186,7 +190,7 @@ class LatentNet(NeuralNet):
         self.is_training_ = False
 
     def train_step(self, batch, **fit_params):
-        if self.criterion_.growing_share:
+        if self.n_growing_:
             self.criterion_.set_progress(self.n_done_ / self.n_steps_)
         self.n_done_ += 1
         inputs = [self.module_.refresh(batch, self.generator_)]
@@ -219,7 +223,7 @@ class LatentNet(NeuralNet):
     @property
     def is_objective_growing(self) -> bool:
         """Whether the objective is not the final one yet."""
-        return self.n_done_ < self.criterion_.growing_share * self.n_steps_
+        return self.n_done_ < self.n_growing_
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """The only mean over rows."""
