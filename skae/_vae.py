@@ -1,24 +1,24 @@
 """The variational autoencoder."""
 
 import copy
-import warnings
 from numbers import Integral, Real
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from torch.distributions import Distribution
 
 from skae._arrays import like
 from skae._base import BaseAutoencoder
+from skae._posterior import (
+    kl_per_component,
+    n_active_components,
+    noise_variance,
+    warn_of_collapse,
+)
 from skae._sklearn import Interval, StrOptions
 from skae.nn._latents import DiagonalNormal
 from skae.nn.likelihoods import LIKELIHOODS
 from skae.nn.penalties import PENALTIES
 from skae.nn.priors import PRIORS, Fixed
-
-# Variance over rows of a posterior mean, above which its latent is active (Burda et
-# al., 2016).
-_ACTIVE = 0.01
 
 # Training rows whose posteriors are described.
 _N_STUDIED = 1000
@@ -405,34 +405,17 @@ class VAETransformer(BaseAutoencoder):
 
     @torch.no_grad()
     def _study_codes(self, model, kept, seed):
-        self._study_noise(model)
         kept = kept[:_N_STUDIED]
-        q, prior = model.encode(kept), model.current_prior()
-        noise = torch.randn(q.mean.shape, generator=torch.Generator().manual_seed(seed))
-        z = q.rsample(noise.to(kept.device))
-        divergences = prior.divergences(q, z)
-        if divergences.shape[1] != self.n_components:
-            divergences = q.log_probs(z) - prior.log_probs(z)
-        self.kl_per_component_ = like(divergences.mean(0), self.mean_)
-        self.n_active_components_ = _n_active(q.mean)
-        if model.start is None or self.n_active_components_:
-            return
-        if _n_active(model.start.encode(kept).mean):
-            warnings.warn(
-                "The posterior has collapsed: codes say nothing of the rows. Lower "
-                "beta, or set kl_warmup or free_bits.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-
-    def _study_noise(self, model):
+        self.kl_per_component_ = like(kl_per_component(model, kept, seed), self.mean_)
+        self.n_active_components_ = n_active_components(model, kept)
+        warn_of_collapse(model, kept, self.n_active_components_)
         self.__dict__.pop("noise_variance_", None)
-        variance = getattr(model.likelihood, "variance", None)
-        if variance is None:
-            return
-        values = like((variance * model.scale.square()).detach(), self.mean_)
-        is_shared = variance.numel() == 1
-        self.noise_variance_ = float(values[0]) if is_shared else values
+        variance = noise_variance(model)
+        if variance is not None:
+            is_shared = len(variance) == 1
+            self.noise_variance_ = (
+                float(variance) if is_shared else like(variance, self.mean_)
+            )
 
     def _code_draws(self, model, x, generator):
         q = model.encode(x)
@@ -448,8 +431,3 @@ class VAETransformer(BaseAutoencoder):
         "prior": _draw_from_prior,
         "mixture": BaseAutoencoder._draw_from_mixture,
     }
-
-
-def _n_active(means):
-    """Number of latents whose posterior means (n, k) vary over rows."""
-    return int((means.var(0, correction=0) > _ACTIVE).sum())

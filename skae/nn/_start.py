@@ -74,8 +74,7 @@ def start_at(
         one_scale = is_scaled and bool((model.scale == model.scale[0]).all())
         unit = float(model.scale[0]) if one_scale else 1.0
         model.code_scale[:r] = loading * unit
-    if hasattr(model.likelihood, "set_noise_variance"):
-        model.likelihood.set_noise_variance(noise)
+    model.likelihood.set_noise_variance(noise)
     encode = axes.components * linear.encode.cpu()
     decode = axes.components * linear.decode.cpu()
     spine.encode_weight[:r] = (shrinkage[:, None] * encode).to(spine.encode_weight)

@@ -1,15 +1,14 @@
 """Likelihoods of a row given its code; `Likelihood` is their contract."""
 
-from skae.nn.likelihoods._absolute_error import AbsoluteError
 from skae.nn.likelihoods._base import Likelihood
 from skae.nn.likelihoods._bernoulli import Bernoulli, BinarizedBernoulli
 from skae.nn.likelihoods._categorical import Categorical
 from skae.nn.likelihoods._columns import Columns
+from skae.nn.likelihoods._errors import AbsoluteError, SquaredError
 from skae.nn.likelihoods._gaussian import DiagonalGaussian, Gaussian
 from skae.nn.likelihoods._laplace import Laplace
 from skae.nn.likelihoods._negative_binomial import NegativeBinomial
 from skae.nn.likelihoods._poisson import Poisson
-from skae.nn.likelihoods._squared_error import SquaredError
 from skae.nn.likelihoods._student_t import StudentT
 
 LIKELIHOODS = {

@@ -72,6 +72,9 @@ class Likelihood(nn.Module):
         """Log-density (n,) of what deviates so."""
         return deviations.new_zeros(len(deviations))
 
+    def set_noise_variance(self, variance: Tensor | float) -> None:
+        """Start from this variance of a feature, where it is learned."""
+
     def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
         """Log-density of the data, of which those modelled were divided by `scale`
         (d,), all ones where they were not."""

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from skae.nn._draws import uniform_like
 from skae.nn.likelihoods._base import Likelihood, single, smoothed_share
 
 
@@ -25,9 +26,7 @@ class Bernoulli(Likelihood):
         return params.sigmoid()
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
-        uniform = torch.rand(
-            params.shape, generator=generator, device=params.device, dtype=params.dtype
-        )
+        uniform = uniform_like(params, generator)
         return (uniform < params.sigmoid()).to(params.dtype)
 
     def contains(self, X: Tensor) -> Tensor:
@@ -51,7 +50,5 @@ class BinarizedBernoulli(Bernoulli):
     """
 
     def refresh(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        uniform = torch.rand(
-            x.shape, generator=generator, device=x.device, dtype=x.dtype
-        )
+        uniform = uniform_like(x, generator)
         return (uniform < x).to(x.dtype)

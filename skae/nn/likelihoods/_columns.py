@@ -102,8 +102,7 @@ class Columns(Likelihood):
 
     def set_noise_variance(self, variance: Tensor | float) -> None:
         for part in self.parts:
-            if hasattr(part, "set_noise_variance"):
-                part.set_noise_variance(variance)
+            part.set_noise_variance(variance)
 
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
         values = [

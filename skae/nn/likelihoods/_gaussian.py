@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from skae.nn._draws import normal_like
 from skae.nn.likelihoods._noise import Noise
 
 
@@ -23,9 +24,7 @@ class Gaussian(Noise):
         self.set_noise(variance)
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(
-            params.shape, generator=generator, device=params.device, dtype=params.dtype
-        )
+        noise = normal_like(params, generator)
         return params + self.variance.sqrt() * noise
 
     def _deviation(self, residual: Tensor) -> Tensor:

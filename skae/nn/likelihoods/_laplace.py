@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from skae.nn._draws import laplace_like
 from skae.nn.likelihoods._noise import Noise
 
 
@@ -25,20 +26,10 @@ class Laplace(Noise):
         self.set_noise((torch.as_tensor(variance, dtype=torch.float64) / 2).sqrt())
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
-        return params + self.noise * double_exponential(params, generator)
+        return params + self.noise * laplace_like(params, generator)
 
     def _deviation(self, residual: Tensor) -> Tensor:
         return residual.abs()
 
     def _log_density(self, deviation: Tensor, log_noise: Tensor) -> Tensor:
         return -deviation * (-log_noise).exp() - log_noise - math.log(2)
-
-
-def double_exponential(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws of scale one, in the shape of a tensor."""
-    uniform = torch.rand(
-        like.shape, generator=generator, device=like.device, dtype=like.dtype
-    )
-    centred = uniform - 0.5
-    tiny = torch.finfo(like.dtype).tiny
-    return -centred.sign() * (1 - 2 * centred.abs()).clamp(min=tiny).log()

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from skae.nn._draws import normal_like
 from skae.nn.likelihoods._base import Likelihood, single
 
 
@@ -60,9 +61,7 @@ class StudentT(Likelihood):
         return params
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
-        normal = torch.randn(
-            params.shape, generator=generator, device=params.device, dtype=params.dtype
-        )
+        normal = normal_like(params, generator)
         half = (self.df / 2).detach().to(params.dtype).expand(params.shape)
         # Chi-squared over its degrees of freedom.
         share = torch._standard_gamma(half.contiguous(), generator=generator) / half

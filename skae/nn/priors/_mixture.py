@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from skae.nn._draws import normal_like
 from skae.nn._latents import DiagonalNormal
 from skae.nn.priors._base import Prior
 
@@ -47,10 +48,7 @@ class NormalMixture(Prior):
             self.log_weights.exp(), n, replacement=True, generator=generator
         )
         mean = self.clusters.mean[chosen]
-        noise = torch.randn(
-            mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
-        )
-        return mean + self.clusters.std[chosen] * noise
+        return mean + self.clusters.std[chosen] * normal_like(mean, generator)
 
 
 class Mixture(Prior):

@@ -1,0 +1,55 @@
+"""Errors of a reconstruction: likelihoods of a fixed scale, less their constants."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skae.nn._draws import laplace_like, normal_like
+from skae.nn.likelihoods._base import Likelihood
+
+
+class Error(Likelihood):
+    """Sum over the features of an error that grows with a power of the data's unit."""
+
+    is_scaled = True
+    is_density = False
+    power: int
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        # Half-precision errors are summed in float32.
+        dtype = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
+        return -self._error(params, x).sum(-1, dtype=dtype)
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params
+
+    def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
+        """The error of the data themselves, which were divided by `scale`."""
+        return log_prob * scale[0] ** self.power
+
+    def _error(self, params: Tensor, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class SquaredError(Error):
+    """Squared error: minus a Gaussian log-density of variance 1/2."""
+
+    power = 2
+
+    def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
+        return params + 0.5**0.5 * normal_like(params, generator)
+
+    def _error(self, params: Tensor, x: Tensor) -> Tensor:
+        return F.mse_loss(params, x, reduction="none")
+
+
+class AbsoluteError(Error):
+    """Absolute error: minus a Laplace log-density of scale 1."""
+
+    power = 1
+
+    def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
+        return params + laplace_like(params, generator)
+
+    def _error(self, params: Tensor, x: Tensor) -> Tensor:
+        return F.l1_loss(params, x, reduction="none")
