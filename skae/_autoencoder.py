@@ -10,17 +10,20 @@ from skae.nn._latents import Point
 from skae.nn._projection import code_metric
 from skae.nn.likelihoods import LOSSES
 
+# Of `transform`, where nothing but the reconstruction counts.
+_N_CODE_STEPS = 3
+
 
 class AutoencoderTransformer(BaseAutoencoder):
-    r"""Autoencoder that starts at PCA.
+    r"""Autoencoder that starts at PCA [4]_.
 
     The encoder's code of a row and its reconstruction are
 
     .. math:: z = A (x - m) + f(x), \qquad \hat x = m + B z + g(z)
 
     where the linear spine `A`, `B`, `m` starts at the principal components and the
-    networks `f`, `g` start at zero. Training keeps the epoch that is best on held-out
-    rows, the start included, so a reconstruction is not worse than that of
+    networks `f`, `g` [3]_ start at zero. Training keeps the epoch that is best on
+    held-out rows, the start included, so a reconstruction is not worse than that of
     :class:`~sklearn.decomposition.PCA` with as many components. Like PCA's, it depends
     on the scale of the features: scale them in a step before. The code that decodes
     best is near the encoder's: `transform` goes a few steps towards it.
@@ -43,10 +46,38 @@ class AutoencoderTransformer(BaseAutoencoder):
         "absolute_error" or "binary_cross_entropy", in nats, for values in [0, 1]. Any
         likelihood of :class:`VAETransformer` is a loss too, minus its logarithm in
         nats, also one for each group of columns.
-    transform_max_iter : int, default=3
+    transform_max_iter : int or "auto", default="auto"
         Quasi-Newton steps from the encoder's code to the code whose reconstruction is
         nearest to the row. 0 returns the encoder's code: `transform` is then about four
-        times faster, and reconstructions are less exact.
+        times faster, and reconstructions are less exact. "auto" is 3 where the
+        reconstruction is all that is trained, and 0 with a noise or a penalty.
+    penalty : str, penalty, callable or list of them, default=None
+        What is added to the loss: "l1" or "kl_sparsity" for sparse codes,
+        "contractive" for codes that a small change of the row leaves alone,
+        "orthogonal" for uncorrelated latents, "mmd" (Wasserstein autoencoder) or
+        "adversarial" for codes that follow a standard normal law; or an object of
+        `skae.nn.penalties`, such as ``KLSparsity(target=0.1)``, where each is
+        described. A callable takes the model, the rows and their
+        `skae.nn._model.Terms`, and returns a value for each row or one for all.
+        Codes are then not scaled as PCA's: at the start they have unit variance.
+    penalty_weight : float or list of float, default=1.0
+        Of the penalty, or of each. The loss is a sum over the features, scaled to mean
+        square one.
+    noise : {"gaussian", "masking", "salt_and_pepper", "swap", "dropout"}, callable \
+            or None, default=None
+        Corruption of the encoder's input in training; the target stays clean, and so
+        does what a fitted model is given (denoising autoencoder [1]_).
+        "gaussian" adds normal noise, "masking" sets cells to their feature's mean,
+        "salt_and_pepper" to the feature's extremes, "swap" to another row's value of
+        that feature, for tables of mixed columns, "dropout" is masking that enlarges
+        the other cells. A callable is ``(x, level, generator) -> x`` of centred and
+        scaled tensors. Held-out rows are judged with the noise.
+    noise_level : float, default=0.1
+        Standard deviation of the Gaussian noise, times the features' root mean square;
+        otherwise the share of the cells.
+    ordered : bool, default=False
+        Whether latents are sorted by importance, like those of PCA: any prefix of a
+        code is a good code of that size (nested dropout [2]_), which `truncate` takes.
     init : {"pca", "random"}, default="pca"
         Where training starts: at PCA, or at random weights.
     alpha : float, default=30.0
@@ -112,11 +143,14 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     References
     ----------
-    Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of data
-    with neural networks. Science, 313, 504-507.
-
-    Al-Digeil, M. et al. (2022). PCA-Boosted autoencoders for nonlinear dimensionality
-    reduction in low data regimes. arXiv:2205.11673.
+    .. [1] Vincent, P. et al. (2010). Stacked denoising autoencoders. Journal of Machine
+       Learning Research, 11, 3371-3408.
+    .. [2] Rippel, O., Gelbart, M. and Adams, R. (2014). Learning ordered
+       representations with nested dropout. ICML.
+    .. [3] Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of
+       data with neural networks. Science, 313, 504-507.
+    .. [4] Al-Digeil, M. et al. (2022). PCA-Boosted autoencoders for nonlinear
+       dimensionality reduction in low data regimes. arXiv:2205.11673.
 
     Examples
     --------
@@ -138,7 +172,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         "loss": [StrOptions({"auto", *LOSSES}), list, callable],
-        "transform_max_iter": [Interval(Integral, 0, None, closed="left")],
+        "transform_max_iter": [
+            StrOptions({"auto"}),
+            Interval(Integral, 0, None, closed="left"),
+        ],
     }
 
     _latent = Point
@@ -152,7 +189,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         activation="silu",
         architecture="mlp",
         loss="squared_error",
-        transform_max_iter=3,
+        transform_max_iter="auto",
+        penalty=None,
+        penalty_weight=1.0,
+        noise=None,
+        noise_level=0.1,
+        ordered=False,
         init="pca",
         alpha=30.0,
         learning_rate_init=4e-3,
@@ -174,6 +216,11 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.architecture = architecture
         self.loss = loss
         self.transform_max_iter = transform_max_iter
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.noise = noise
+        self.noise_level = noise_level
+        self.ordered = ordered
         self.init = init
         self.alpha = alpha
         self.learning_rate_init = learning_rate_init
@@ -215,7 +262,10 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     @property
     def _n_code_steps(self):
-        return self.transform_max_iter
+        if self.transform_max_iter != "auto":
+            return self.transform_max_iter
+        is_plain = self.penalty is None and self.noise is None
+        return _N_CODE_STEPS if is_plain else 0
 
     def _likelihood_choice(self):
         return self.loss, LOSSES

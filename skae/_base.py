@@ -25,8 +25,10 @@ from skae._sklearn import (
     validate_data,
 )
 from skae.nn._activations import ACTIVATIONS
+from skae.nn._corruption import NOISES
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Columns
+from skae.nn.penalties import PENALTIES
 from skae.training._batches import CHUNK
 
 
@@ -43,6 +45,11 @@ class BaseAutoencoder(
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "architecture": [StrOptions(set(ARCHITECTURES))],
+        "noise": [None, StrOptions(set(NOISES)), callable],
+        "noise_level": [Interval(Real, 0, None, closed="left")],
+        "penalty": [None, StrOptions(set(PENALTIES)), callable, list],
+        "penalty_weight": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "ordered": ["boolean"],
         "init": [StrOptions({"pca", "random"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],

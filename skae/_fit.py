@@ -13,6 +13,7 @@ from skae._arrays import as_tensor, like
 from skae._axes import principal_axes
 from skae._columns import check_support, make_likelihood
 from skae._density import CodeMixture
+from skae._plugins import make_corruption, make_penalty
 from skae.nn._latents import Point
 from skae.nn._model import LatentModel
 from skae.nn._start import LinearStart, start_at, start_at_random
@@ -70,6 +71,13 @@ class Fitting(ABC):
     def _objective_parameters(self):
         return {}
 
+    def _make_penalty(self):
+        """Return a new penalty module, or None."""
+        has_posterior = self._latent is not Point
+        return make_penalty(
+            self.penalty, self.penalty_weight, has_posterior=has_posterior
+        )
+
     # Training.
 
     def _train(self, X, previous, *, incremental):
@@ -96,7 +104,11 @@ class Fitting(ABC):
 
     def _fit_net(self, model, rows, seed, incremental):
         """Start and train `model`, which is new or was fitted before."""
-        split = None if incremental else self._make_split(len(rows), seed)
+        is_new = model is not self._fitted_model()
+        is_continued = incremental and not is_new and self._is_incremental
+        if not is_continued:
+            self._set_penalty(model)
+        split = None if incremental else self._make_split(model, len(rows), seed)
         # So many components reproduce whatever rows the PCA has seen: the start is
         # then judged on rows that it has not, and made anew if training did not help.
         is_blind = bool(
@@ -104,10 +116,9 @@ class Fitting(ABC):
             and self.max_iter
             and len(rows) < _ROWS_A_COMPONENT * model.n_components
         )
-        is_new = model is not self._fitted_model()
         if is_new:
             self._start(model, split(rows)[0] if is_blind else rows, seed)
-        if not is_new and incremental and self._is_incremental:
+        if is_continued:
             net = self.net_
         else:
             net = self._make_net(model, rows, seed, split, incremental).initialize()
@@ -122,12 +133,24 @@ class Fitting(ABC):
     def _can_improve(self, model):
         """Whether the start leaves more than rounding to learn.
 
-        A posterior can always learn: the shape of the density.
+        A posterior can always learn: the shape of the density. So can an objective
+        beside the reconstruction.
         """
-        return self._latent is not Point or model.unexplained > _NOTHING_LEFT**0.5
+        has_more = model.penalty is not None or self.noise is not None
+        is_posterior = self._latent is not Point
+        return is_posterior or has_more or model.unexplained > _NOTHING_LEFT**0.5
 
     def _check_parameters(self, previous):
         """Raise where parameters contradict one another, or the fit that goes on."""
+        make_corruption(self.noise, self.noise_level)
+        penalty = self._make_penalty()
+        if self.early_stopping is True and not (
+            penalty is None or penalty.is_comparable
+        ):
+            raise ValueError(
+                f"early_stopping=True, but penalty={self.penalty!r} has no value by "
+                "which epochs compare; the last one is kept with 'auto' or False."
+            )
         if previous is not None and previous.n_components != self.n_components:
             raise ValueError(
                 f"n_components={self.n_components}, but the fit that goes on has "
@@ -177,11 +200,18 @@ class Fitting(ABC):
         axes = principal_axes(rows * linear.encode, model.n_components, seed)
         start_at(model, axes, linear, len(rows))
 
-    def _make_split(self, n_rows, seed):
+    def _set_penalty(self, model):
+        model.penalty = self._make_penalty()
+        if model.penalty is not None:
+            model.penalty.start(model.n_components)
+            model.penalty.to(model.shift.device)
+
+    def _make_split(self, model, n_rows, seed):
         """Return what holds rows out, or None."""
         holds_out = self.early_stopping and n_rows > 1
         if self.early_stopping == "auto":
-            holds_out = n_rows >= _FEWEST_ROWS_TO_SPLIT
+            is_comparable = model.penalty is None or model.penalty.is_comparable
+            holds_out = n_rows >= _FEWEST_ROWS_TO_SPLIT and is_comparable
         return HeldOut(self.validation_fraction, seed) if holds_out else None
 
     def _make_net(self, model, rows, seed, split, incremental):
@@ -195,6 +225,8 @@ class Fitting(ABC):
                 self.precision, rows.device, batch_size * model.n_weights
             ),
             n_averaged=_AVERAGED_EPOCHS * len(rows) / batch_size,
+            corrupt=make_corruption(self.noise, self.noise_level),
+            is_ordered=self.ordered,
             seed=seed,
             lr=self.learning_rate_init,
             max_epochs=1 if incremental else self.max_iter,

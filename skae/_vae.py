@@ -17,7 +17,6 @@ from skae._posterior import (
 from skae._sklearn import Interval, StrOptions
 from skae.nn._latents import DiagonalNormal
 from skae.nn.likelihoods import LIKELIHOODS
-from skae.nn.penalties import PENALTIES
 from skae.nn.priors import PRIORS, Fixed
 
 # Training rows whose posteriors are described.
@@ -89,14 +88,30 @@ class VAETransformer(BaseAutoencoder):
     path_derivative : bool, default=False
         Whether the gradient leaves out the score of the posterior, which has mean zero:
         less noise where the posterior is nearly exact [9]_.
-    penalty : {"total_correlation", "mmd"}, callable or None, default=None
-        Of the codes of a batch: "total_correlation" makes the beta-TCVAE of
-        ``penalty_weight + 1`` [10]_, "mmd" the InfoVAE [11]_. A callable takes
-        `skae.nn._model.Terms` and returns a scalar.
-    penalty_weight : float, default=1.0
-        Of the penalty.
+    penalty : str, penalty, callable or list of them, default=None
+        What is added to the objective: "total_correlation" makes the beta-TCVAE of
+        ``penalty_weight + 1`` [10]_, "mmd" the InfoVAE [11]_, "adversarial" asks the
+        same of a discriminator; those of :class:`AutoencoderTransformer` ask of draws
+        of the code what they ask of a code there.
+    penalty_weight : float or list of float, default=1.0
+        Of the penalty, or of each.
     n_score_draws : int, default=64
         Draws of the bound that `score_samples` returns.
+    noise : {"gaussian", "masking", "salt_and_pepper", "swap", "dropout"}, callable \
+            or None, default=None
+        Corruption of the encoder's input in training; the target stays clean, and so
+        does what a fitted model is given (denoising autoencoder [12]_).
+        "gaussian" adds normal noise, "masking" sets cells to their feature's mean,
+        "salt_and_pepper" to the feature's extremes, "swap" to another row's value of
+        that feature, for tables of mixed columns, "dropout" is masking that enlarges
+        the other cells. A callable is ``(x, level, generator) -> x`` of centred and
+        scaled tensors. Held-out rows are judged with the noise.
+    noise_level : float, default=0.1
+        Standard deviation of the Gaussian noise, times the features' root mean square;
+        otherwise the share of the cells.
+    ordered : bool, default=False
+        Whether latents are sorted by importance, like those of PCA: any prefix of a
+        code is a good code of that size (nested dropout [13]_), which `truncate` takes.
     init : {"pca", "random"}, default="pca"
         Where training starts: at probabilistic PCA, or at random weights.
     alpha : float, default=30.0
@@ -194,6 +209,10 @@ class VAETransformer(BaseAutoencoder):
        variational autoencoders. NeurIPS.
     .. [11] Zhao, S., Song, J. and Ermon, S. (2019). InfoVAE: balancing learning and
        inference in variational autoencoders. AAAI.
+    .. [12] Vincent, P. et al. (2010). Stacked denoising autoencoders. Journal of
+       Machine Learning Research, 11, 3371-3408.
+    .. [13] Rippel, O., Gelbart, M. and Adams, R. (2014). Learning ordered
+       representations with nested dropout. ICML.
 
     Examples
     --------
@@ -221,8 +240,6 @@ class VAETransformer(BaseAutoencoder):
         "free_bits": [Interval(Real, 0, None, closed="left")],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "path_derivative": ["boolean"],
-        "penalty": [StrOptions(set(PENALTIES)), callable, None],
-        "penalty_weight": [Interval(Real, 0, None, closed="left")],
         "n_score_draws": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -248,6 +265,9 @@ class VAETransformer(BaseAutoencoder):
         penalty=None,
         penalty_weight=1.0,
         n_score_draws=64,
+        noise=None,
+        noise_level=0.1,
+        ordered=False,
         init="pca",
         alpha=30.0,
         learning_rate_init=4e-3,
@@ -278,6 +298,9 @@ class VAETransformer(BaseAutoencoder):
         self.penalty = penalty
         self.penalty_weight = penalty_weight
         self.n_score_draws = n_score_draws
+        self.noise = noise
+        self.noise_level = noise_level
+        self.ordered = ordered
         self.init = init
         self.alpha = alpha
         self.learning_rate_init = learning_rate_init
@@ -389,9 +412,6 @@ class VAETransformer(BaseAutoencoder):
                 )
 
     def _objective_parameters(self):
-        penalty = self.penalty
-        if isinstance(penalty, str):
-            penalty = PENALTIES[penalty]()
         return {
             "n_draws": self.n_draws,
             "criterion__beta": self.beta,
@@ -399,8 +419,6 @@ class VAETransformer(BaseAutoencoder):
             "criterion__capacity": self.capacity,
             "criterion__free_bits": self.free_bits,
             "criterion__path_derivative": self.path_derivative,
-            "criterion__penalty": penalty,
-            "criterion__penalty_weight": self.penalty_weight,
         }
 
     @torch.no_grad()

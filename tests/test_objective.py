@@ -4,14 +4,12 @@ import math
 
 import pytest
 import torch
-from scipy import stats
 
 from skae.nn._latents import DiagonalNormal
-from skae.nn._model import LatentModel, Terms
+from skae.nn._model import LatentModel
 from skae.nn._objective import Objective
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Gaussian
-from skae.nn.penalties import MMD, TotalCorrelation
 from skae.nn.priors import Normal
 
 N, D, K = 6, 5, 3
@@ -134,40 +132,3 @@ def test_the_doubly_reparameterised_gradient_has_the_same_mean(model):
     double, double_error = mean_gradient(model, Objective(), 1500, n_draws=3)
     for a, b, s, t in zip(plain, double, error, double_error):
         assert ((a - b).abs() < 4.5 * (s.square() + t.square()).sqrt()).all()
-
-
-# Penalties.
-
-
-def batch(z, q=None):
-    q = q or DiagonalNormal(z, torch.full_like(z, -3.0))
-    return Terms(None, None, z, q, Normal(z.shape[1]))
-
-
-def test_total_correlation_of_a_dependent_normal():
-    """-log(1 - r^2) / 2 nats for two latents of correlation r."""
-    r, n = 0.9, 2000
-    z = randn(n, 2)
-    z = torch.stack([z[:, 0], r * z[:, 0] + (1 - r**2) ** 0.5 * z[:, 1]], 1)
-    std = 0.1
-    q = DiagonalNormal(z, torch.full_like(z, math.log(std)))
-    value = TotalCorrelation()(batch(q.rsample(randn(n, 2, seed=1)), q))
-    mixed = r / (1 + std**2)  # the posteriors' width is no dependence
-    assert value.item() == pytest.approx(-0.5 * math.log(1 - mixed**2), rel=0.1)
-
-
-def test_total_correlation_of_independent_latents_is_small():
-    z = randn(2000, 2)
-    q = DiagonalNormal(z, torch.full_like(z, math.log(0.3)))
-    assert TotalCorrelation()(batch(q.rsample(randn(2000, 2, seed=1)), q)) < 0.05
-
-
-def test_mmd_tells_laws_apart():
-    torch.manual_seed(0)
-    n = 1000
-    same = [float(MMD()(batch(randn(n, 2, seed=s)))) for s in range(20)]
-    # Unbiased: zero on average, within three standard errors.
-    mean, error = sum(same) / 20, stats.sem(same)
-    assert abs(mean) < 3 * error
-    for other in (randn(n, 2) + 0.5, 0.5 * randn(n, 2)):
-        assert MMD()(batch(other)) > 10 * max(map(abs, same))

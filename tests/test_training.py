@@ -114,9 +114,9 @@ def backward(flat, seed=0, trace=False):
     """Gradient of the same objective, by the vectors; returns its value."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(9, 5, generator=generator)
-    inputs = [x, torch.randn(9, 2, generator=generator)]
+    inputs = {"x": x, "noise": torch.randn(9, 2, generator=generator)}
     step = flat.gradient_step(negative_bound, inputs, trace=trace)
-    return step(*inputs)
+    return step(inputs)
 
 
 def negative_bound(terms):
@@ -169,11 +169,11 @@ def test_a_traced_step_is_the_plain_one(precision):
     x, noise = torch.randn(2, 9, 5, generator=generator), torch.randn(2, 9, 2)
     x = x.to(getattr(torch, precision))
     steps = [
-        f.gradient_step(negative_bound, [x[0], noise[0]], trace=trace)
+        f.gradient_step(negative_bound, {"x": x[0], "noise": noise[0]}, trace=trace)
         for f, trace in ((flat, True), (other, False))
     ]
     for i in range(2):
-        values = [step(x[i], noise[i]) for step in steps]
+        values = [step({"x": x[i], "noise": noise[i]}) for step in steps]
         assert torch.equal(*values)
         for mine, truth in zip(flat.vectors, other.vectors):
             assert torch.equal(mine.grad, truth.grad)

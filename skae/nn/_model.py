@@ -30,15 +30,26 @@ class Terms(NamedTuple):
     z: Tensor  # (n, k), drawn from q
     q: Point | DiagonalNormal
     prior: nn.Module | None  # None for a point code
+    is_kept: Tensor | None = None  # (n, k), ones for the latents that were decoded
+    penalty: Tensor | None = None  # (n,), or one for all rows
+
+    def divergences(self) -> Tensor:
+        """(n, k), or (n, 1) of all latents together; nats."""
+        divergences = self.prior.divergences(self.q, self.z)
+        return divergences if self.is_kept is None else divergences * self.is_kept
 
     @property
     def divergence(self) -> Tensor:
         """(n,), nats"""
-        return self.prior.divergences(self.q, self.z).sum(-1)
+        return self.divergences().sum(-1)
 
     def path_divergence(self) -> Tensor:
         """The divergence at the draws, whose gradient takes their path alone."""
-        return self.q.detach().log_prob(self.z) - self.prior.log_prob(self.z)
+        q = self.q.detach()
+        if self.is_kept is None:
+            return q.log_prob(self.z) - self.prior.log_prob(self.z)
+        divergences = q.log_probs(self.z) - self.prior.log_probs(self.z)
+        return (divergences * self.is_kept).sum(-1)
 
 
 class Spine(nn.Module):
@@ -91,6 +102,8 @@ class LatentModel(nn.Module):
         self.encoder, self.decoder = bodies
         # Root of the share of variance that the linear start leaves.
         self.unexplained = 1.0
+        # What the objective adds to the loss.
+        self.penalty: nn.Module | None = None
         # The start itself, and its share of the density.
         self.start: LatentModel | None = None
         self.start_share = 0.0
@@ -121,7 +134,7 @@ class LatentModel(nn.Module):
         """
         self.start = None
         start = copy.deepcopy(self).requires_grad_(False)
-        start.encoder = start.decoder = None
+        start.encoder = start.decoder = start.penalty = None
         start.prior = Normal(self.n_components).to(self.shift.device)
         self.start, self.start_share = start, share
 
@@ -174,14 +187,28 @@ class LatentModel(nn.Module):
         target = self.likelihood.refresh(self.target(x), generator)
         return (target - self.target_shift.to(x.dtype)) / self.target_scale.to(x.dtype)
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> Terms:
-        """The objective's terms of standardized rows; `noise` (n, k) makes a draw of
-        each, (s, n, k) makes s."""
-        q = self.encode(x)
+    def forward(
+        self,
+        x: Tensor,
+        noise: Tensor | None = None,
+        corrupted: Tensor | None = None,
+        is_kept: Tensor | None = None,
+    ) -> Terms:
+        """The objective's terms of standardized rows.
+
+        `noise` (n, k) makes a draw of each, (s, n, k) makes s. The encoder sees
+        `corrupted` rows, where there are any, and the decoder the latents for which
+        `is_kept` (n, k) is one.
+        """
+        q = self.encode(x if corrupted is None else corrupted)
         z = q.rsample(noise)
-        params = self.decode(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+        decoded = z if is_kept is None else z * is_kept.to(z.dtype)
+        params = self.decode(decoded.flatten(0, -2)).unflatten(0, z.shape[:-1])
         log_likelihood = self.log_likelihood(params, x)
-        return Terms(log_likelihood, params, z, q, self.current_prior())
+        terms = Terms(log_likelihood, params, z, q, self.current_prior(), is_kept)
+        if self.penalty is None:
+            return terms
+        return terms._replace(penalty=self.penalty(self, x, terms))
 
     def current_prior(self) -> nn.Module | None:
         return None if self.prior is None else self.prior.given(self.encode)

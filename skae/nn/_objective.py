@@ -14,7 +14,7 @@ _CAPACITY_GROWS = 0.5
 class Objective(nn.Module):
     """Minus the evidence bound, or what is made of it.
 
-    .. math:: -\\log p(x | z) + \\beta \\, | KL(q(z|x) \\| p(z)) - C | + w \\, penalty
+    .. math:: -\\log p(x | z) + \\beta \\, | KL(q(z|x) \\| p(z)) - C | + penalty
 
     With several draws of the posterior, minus the importance-weighted bound.
 
@@ -35,9 +35,6 @@ class Objective(nn.Module):
         Leave out the score of the posterior, whose mean is zero, from the gradient
         (Roeder, Wu and Duvenaud, 2017, sticking the landing). Several draws always do,
         by the doubly reparameterised gradient (Tucker et al., 2018).
-    penalty : callable or None
-        From `Terms` to a scalar.
-    penalty_weight : float
     """
 
     def __init__(
@@ -47,22 +44,14 @@ class Objective(nn.Module):
         capacity: float = 0.0,
         free_bits: float = 0.0,
         path_derivative: bool = False,
-        penalty: nn.Module | None = None,
-        penalty_weight: float = 1.0,
     ):
         super().__init__()
         self.beta, self.kl_warmup = beta, kl_warmup
         self.capacity, self.free_bits = capacity, free_bits
         self.path_derivative = path_derivative
-        self.penalty, self.penalty_weight = penalty, penalty_weight
         # Tensors, so that a traced step sees them change.
         self.register_buffer("beta_now", torch.tensor(float(beta)))
         self.register_buffer("capacity_now", torch.tensor(float(capacity)))
-
-    @property
-    def is_static(self) -> bool:
-        """Whether each row's loss is its own, and the same operations for all."""
-        return self.penalty is None
 
     @property
     def growing_share(self) -> float:
@@ -77,9 +66,7 @@ class Objective(nn.Module):
 
     def forward(self, terms: Terms) -> Tensor:  # (n,)
         loss = self._loss(terms)
-        if self.penalty is not None:
-            loss = loss + self.penalty_weight * self.penalty(terms)
-        return loss
+        return loss if terms.penalty is None else loss + terms.penalty
 
     def _loss(self, terms: Terms) -> Tensor:
         if terms.prior is None:
@@ -91,7 +78,7 @@ class Objective(nn.Module):
     def _divergences(self, terms: Terms) -> Tensor:
         if self.path_derivative and torch.is_grad_enabled():
             return terms.path_divergence().unsqueeze(-1)
-        return terms.prior.divergences(terms.q, terms.z)
+        return terms.divergences()
 
     def _cost(self, terms: Terms) -> Tensor:
         divergences = self._divergences(terms)  # (n, k), or (n, 1) of all latents

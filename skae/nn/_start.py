@@ -73,7 +73,8 @@ def start_at(
         shrinkage = 1 / loading
         one_scale = is_scaled and bool((model.scale == model.scale[0]).all())
         unit = float(model.scale[0]) if one_scale else 1.0
-        model.code_scale[:r] = loading * unit
+        if model.penalty is None:  # it speaks of the codes that users see
+            model.code_scale[:r] = loading * unit
     model.likelihood.set_noise_variance(noise)
     encode = axes.components * linear.encode.cpu()
     decode = axes.components * linear.decode.cpu()

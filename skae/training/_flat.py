@@ -15,6 +15,7 @@ from skae.nn._start import output_layers
 from skae.training._traced import traced
 
 _NETWORK = ("spine", "encoder", "decoder")
+_PARTS = ("hidden", "output", "likelihood", "prior", "penalty")
 
 # Slowest speed of the linear start, where it leaves next to nothing unexplained.
 _SLOWEST = 1e-2
@@ -70,34 +71,41 @@ class FlatParameters:
         ]
 
     def gradient_step(
-        self, loss: Callable[..., Tensor], inputs: list[Tensor], *, trace: bool
-    ) -> Callable[..., Tensor]:
-        """Return what computes ``loss(computing, *inputs)`` and its gradient.
+        self,
+        loss: Callable[..., Tensor],
+        inputs: dict[str, Tensor],
+        *,
+        trace: bool,
+    ) -> Callable[[dict[str, Tensor]], Tensor]:
+        """Return what computes ``loss(computing(**inputs))`` and its gradient.
 
         The gradient is written into the vectors' ``grad``, the loss returned. With
         `trace` the operations are traced once, for the shapes of `inputs`.
         """
         params = [p for group in self._groups for p in group]
         names = {id(p): name for name, p in self.computing.named_parameters()}
+        keywords = list(inputs)
 
         def loss_and_gradients(values, *inputs):
             values = [v.detach().requires_grad_() for v in values]
             named = {names[id(p)]: v for p, v in zip(params, values)}
-            value = functional_call(self.computing, named, inputs)
-            value = loss(value)
+            terms = functional_call(
+                self.computing, named, (), dict(zip(keywords, inputs))
+            )
+            value = loss(terms)
             return value.detach(), *self._flat_gradients(value, values)
 
         if trace:
             values = [p.detach() for p in params]
-            compute = traced(loss_and_gradients, values, inputs)
+            compute = traced(loss_and_gradients, values, list(inputs.values()))
         else:
 
             def compute(*inputs):
-                value = loss(self.computing(*inputs))
+                value = loss(self.computing(**dict(zip(keywords, inputs))))
                 return value.detach(), *self._flat_gradients(value, params)
 
-        def step(*inputs):
-            value, *gradients = compute(*inputs)
+        def step(inputs):
+            value, *gradients = compute(*inputs.values())
             for vector, gradient in zip(self.vectors, gradients):
                 if gradient.dtype == vector.dtype:
                     vector.grad = gradient
@@ -151,7 +159,7 @@ def flat_vectors(module: nn.Module) -> list[dict]:
     """
     groups = _groups(module)
     output_speed = max(module.unexplained, _SLOWEST)
-    speeds = {"hidden": 1.0, "output": output_speed, "likelihood": 10.0, "prior": 1.0}
+    speeds = dict.fromkeys(_PARTS, 1.0) | {"output": output_speed, "likelihood": 10.0}
     return [
         {
             "params": [
@@ -166,9 +174,9 @@ def flat_vectors(module: nn.Module) -> list[dict]:
 
 def _groups(module: nn.Module) -> dict[str, list[tuple[str, nn.Parameter]]]:
     """Named parameters by the part they play: hidden layers; the spine and the output
-    layers beside it; likelihood; prior. Groups of none are left out."""
+    layers beside it; likelihood; prior; penalty. Groups of none are left out."""
     outputs = {id(p) for layer in output_layers(module) for p in layer.parameters()}
-    groups = {"hidden": [], "output": [], "likelihood": [], "prior": []}
+    groups = {part: [] for part in _PARTS}
     for name, p in module.named_parameters():
         if not p.requires_grad:
             continue

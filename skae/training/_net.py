@@ -10,6 +10,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from skae.nn._objective import Objective
+from skae.nn._prefix import random_prefixes
 from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._flat import FlatParameters, flat_vectors
 from skae.training._noise import raised_noise
@@ -40,6 +41,10 @@ class LatentNet(NeuralNet):
         Draws of the posterior in a step; 0 for a point code.
     n_valid_draws : int
         Those for the held-out loss, at least.
+    corrupt : callable or None
+        ``(x, generator) -> x``, what the encoder sees of rows.
+    is_ordered : bool
+        Whether a random prefix of each code is decoded.
     precision : {"float32", "bfloat16"}
     seed : int
         Of the order of the rows and the draws.
@@ -55,6 +60,8 @@ class LatentNet(NeuralNet):
         n_draws=0,
         n_valid_draws=0,
         n_averaged=1,
+        corrupt=None,
+        is_ordered=False,
         precision="float32",
         seed=0,
         **kwargs,
@@ -65,6 +72,8 @@ class LatentNet(NeuralNet):
         self.n_draws = n_draws
         self.n_valid_draws = n_valid_draws
         self.n_averaged = n_averaged
+        self.corrupt = corrupt
+        self.is_ordered = is_ordered
         self.precision = precision
         self.seed = seed
 
@@ -193,25 +202,36 @@ class LatentNet(NeuralNet):
         if self.n_growing_:
             self.criterion_.set_progress(self.n_done_ / self.n_steps_)
         self.n_done_ += 1
-        inputs = [self.module_.refresh(batch, self.generator_)]
-        if self.n_draws:
-            inputs.append(self._noise(len(batch), self.generator_))
+        inputs = self._inputs(batch, self.generator_)
         if self.step_ is None:
             self.step_ = self._make_step(inputs)
-        loss = self.step_(*inputs)
+        loss = self.step_(inputs)
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters_.vectors, self.clip)
         self.optimizer_.step()
         self.parameters_.update()
         return {"loss": loss}
 
-    def _make_step(self, inputs: list[Tensor]):
+    def _inputs(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """What the model is called with: rows, and all that is drawn for them."""
+        x = self.module_.refresh(batch, generator)
+        inputs = {"x": x}
+        if self.n_draws:
+            inputs["noise"] = self._noise(len(x), generator)
+        if self.corrupt is not None:
+            inputs["corrupted"] = self.corrupt(x, generator)
+        if self.is_ordered:
+            shape = len(x), self.module_.n_components
+            inputs["is_kept"] = random_prefixes(*shape, generator)
+        return inputs
+
+    def _make_step(self, inputs: dict[str, Tensor]):
         module = self.parameters_.computing
         bodies = [b for b in (module.encoder, module.decoder) if b is not None]
         trace = (
             self.n_steps_ >= _STEPS_WORTH_TRACING
-            and inputs[0].device.type == "cpu"
-            and self.criterion_.is_static
+            and inputs["x"].device.type == "cpu"
+            and module.penalty is None
             and getattr(module.prior, "is_static", True)
             and self.n_draws <= 1
             and all(getattr(body, "is_static", False) for body in bodies)
@@ -286,7 +306,7 @@ class LatentNet(NeuralNet):
         generator = torch.Generator(self.device).manual_seed(self.seed)
         n_turns = max(1, self.n_valid_draws // max(1, self.n_draws))
         # A penalty is one of a batch.
-        size = CHUNK if self.criterion_.is_static else self.batch_size
+        size = CHUNK if model.penalty is None else self.batch_size
         with self._same_draws():
             chunks = [
                 [self._judge_once(model, x, generator) for _ in range(n_turns)]
@@ -299,8 +319,8 @@ class LatentNet(NeuralNet):
         self, model: torch.nn.Module, x: Tensor, generator: torch.Generator
     ) -> "Judged":
         likelihood = model.likelihood
-        x = model.refresh(x, generator)
-        terms = model(x, self._noise(len(x), generator))
+        inputs = self._inputs(x, generator)
+        x, terms = inputs["x"], model(**inputs)
         deviations = likelihood.deviations(terms.params, model.target(x))
         rates = terms.divergence if self.n_draws else x.new_zeros(len(x))
         values = -terms.log_likelihood, rates, deviations

@@ -81,11 +81,6 @@ class Likelihood(nn.Module):
         return log_prob - scale.log().sum()
 
 
-def single(params: Tensor) -> Tensor:
-    """Half-precision parameters in float32."""
-    return params.to(torch.promote_types(params.dtype, torch.float32))
-
-
 def smoothed_share(mean: Tensor, n_rows: int) -> Tensor:
     """Shares kept off zero and one by half a count each (Krichevsky and Trofimov)."""
     return (mean * n_rows + 0.5) / (n_rows + 1)

@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skae.nn._draws import uniform_like
-from skae.nn.likelihoods._base import Likelihood, single, smoothed_share
+from skae.nn._precision import single
+from skae.nn.likelihoods._base import Likelihood, smoothed_share
 
 
 class Bernoulli(Likelihood):

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from skae.nn.likelihoods._base import Likelihood, single, smoothed_share
+from skae.nn._precision import single
+from skae.nn.likelihoods._base import Likelihood, smoothed_share
 
 # A sum of one-hot columns in float32 differs from one by rounding.
 _ROUNDING = 1e-4

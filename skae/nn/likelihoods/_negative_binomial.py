@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skae.nn.likelihoods._base import Likelihood, single, smoothed_rate
+from skae.nn._precision import single
+from skae.nn.likelihoods._base import Likelihood, smoothed_rate
 from skae.nn.likelihoods._poisson import LARGEST_LOG_MEAN
 
 # Sizes beyond which the law cannot be told from Poisson's, or from none.

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from skae.nn.likelihoods._base import Likelihood, single, smoothed_rate
+from skae.nn._precision import single
+from skae.nn.likelihoods._base import Likelihood, smoothed_rate
 
 # Logarithm of the largest mean count: beyond it float32 overflows in what follows.
 LARGEST_LOG_MEAN = 25.0

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from skae.nn._draws import normal_like
-from skae.nn.likelihoods._base import Likelihood, single
+from skae.nn._precision import single
+from skae.nn.likelihoods._base import Likelihood
 
 
 class StudentT(Likelihood):

@@ -3,22 +3,25 @@
 import torch
 from torch import Tensor, nn
 
-from skae.nn._model import Terms
+from skae.nn.penalties._base import Penalty, prior_draws
 
 # Of the kernel, times the mean squared distance of standard normal codes.
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-class MMD(nn.Module):
+class MMD(Penalty):
     """Squared maximum mean discrepancy, by inverse multiquadratic kernels.
 
-    As in InfoVAE (Zhao, Song and Ermon, 2019) and in Wasserstein autoencoders
-    (Tolstikhin et al., 2018), whose kernels these are.
+    As in Wasserstein autoencoders (Tolstikhin et al., 2018), whose kernels these are,
+    and in InfoVAE (Zhao, Song and Ermon, 2019). For codes that follow the prior,
+    without a second network.
     """
 
-    def forward(self, terms: Terms) -> Tensor:
-        z = terms.z.flatten(0, -2)
-        drawn = terms.prior.sample(len(z)).to(z.dtype)
+    strength = 10.0  # that of Wasserstein autoencoders
+    matches_prior = True
+
+    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+        z, drawn = terms.z, prior_draws(terms)
         n, off_diagonal = len(z), 1 - torch.eye(len(z), device=z.device)
         within = (_kernel(z, z) + _kernel(drawn, drawn)) * off_diagonal
         across = _kernel(z, drawn)

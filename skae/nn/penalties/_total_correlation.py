@@ -4,10 +4,10 @@ import math
 
 from torch import Tensor, nn
 
-from skae.nn._model import Terms
+from skae.nn.penalties._base import Penalty
 
 
-class TotalCorrelation(nn.Module):
+class TotalCorrelation(Penalty):
     """Divergence of the posteriors' mean from the product of its marginals, in nats.
 
     .. math:: KL(q(z) \\| \\prod_j q(z_j))
@@ -19,7 +19,9 @@ class TotalCorrelation(nn.Module):
     autoencoders. NeurIPS.
     """
 
-    def forward(self, terms: Terms) -> Tensor:
+    needs_posterior = True
+
+    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
         # Of the draw of each row under the posterior of each other, (n, n, k).
         log_probs = terms.q.log_probs(terms.z.unsqueeze(-2))
         joint = log_probs.sum(-1).logsumexp(1)

@@ -1,0 +1,90 @@
+"""From what users say of a noise or a penalty to what the net takes."""
+
+import copy
+from functools import partial
+from numbers import Real
+
+from torch import nn
+
+from skae.nn._corruption import BELOW, NOISES, UP_TO
+from skae.nn.penalties import PENALTIES, Given, Penalty, Weighted
+
+
+def make_corruption(noise, level):
+    """Return ``(x, generator) -> x`` of a name or a callable, or None for no noise.
+
+    Raises
+    ------
+    ValueError
+        If `level` is none of that noise.
+    """
+    if noise is None or level == 0:
+        return None
+    if not isinstance(noise, str):
+        return partial(_corrupt, noise, level)
+    if noise in BELOW and not level < BELOW[noise]:
+        raise ValueError(
+            f"noise_level={level!r} is out of range: {noise!r} takes a share of the "
+            f"cells within [0, {BELOW[noise]:g})."
+        )
+    if noise in UP_TO and not level <= UP_TO[noise]:
+        raise ValueError(
+            f"noise_level={level!r} is out of range: {noise!r} takes a share of the "
+            f"cells within [0, {UP_TO[noise]:g}]."
+        )
+    return partial(_corrupt, NOISES[noise], level)
+
+
+def make_penalty(penalty, weight, *, has_posterior):
+    """Return a new module of a name, an object, a callable or a list of them, each
+    with its weight; None for none.
+
+    Raises
+    ------
+    ValueError
+        If weights and penalties do not pair, or a penalty is none of this model.
+    """
+    if penalty is None:
+        return None
+    given = list(penalty) if isinstance(penalty, list | tuple) else [penalty]
+    weights = _weights(weight, len(given))
+    if not given:
+        return None
+    combined = Weighted([_penalty(one) for one in given], weights)
+    if combined.needs_posterior and not has_posterior:
+        raise ValueError(
+            f"penalty={penalty!r} needs a posterior; use it with VAETransformer."
+        )
+    return combined
+
+
+def _weights(weight, n_penalties):
+    weights = [weight] * n_penalties if isinstance(weight, Real) else list(weight)
+    if len(weights) != n_penalties:
+        raise ValueError(
+            f"penalty_weight has {len(weights)} values for {n_penalties} penalties."
+        )
+    for value in weights:
+        if not isinstance(value, Real) or not value >= 0:
+            raise ValueError(f"penalty_weight must be >= 0; got {value!r}.")
+    return [float(value) for value in weights]
+
+
+def _penalty(penalty):
+    if isinstance(penalty, str):
+        if penalty not in PENALTIES:
+            known = ", ".join(map(repr, PENALTIES))
+            raise ValueError(f"penalty={penalty!r} is none of {known}.")
+        return PENALTIES[penalty]()
+    if isinstance(penalty, Penalty):
+        return copy.deepcopy(penalty)
+    if callable(penalty) and not isinstance(penalty, nn.Module | type):
+        return Given(penalty)
+    raise TypeError(
+        "penalty must be a name, a skae.nn.penalties.Penalty or a callable (model, x, "
+        f"terms) -> value; got {penalty!r}."
+    )
+
+
+def _corrupt(noise, level, x, generator):
+    return noise(x, level, generator)

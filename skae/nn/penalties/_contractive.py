@@ -1,0 +1,58 @@
+"""Encoders that react little to their input."""
+
+import torch
+from torch import Tensor, nn
+
+from skae.nn._precision import single
+from skae.nn.penalties._base import Penalty
+
+
+class Contractive(Penalty):
+    r"""Squared Frobenius norm of the encoder's Jacobian, of each row.
+
+    .. math:: \| \partial z / \partial x \|_F^2
+
+    Rifai, S. et al. (2011). Contractive auto-encoders: explicit invariance during
+    feature extraction. ICML. For codes that a small change of the row leaves alone. For
+    a posterior it is the Jacobian of the mean.
+
+    Up to `n_exact` latents it is exact, by a backward pass for each; above, it is
+    Hutchinson's unbiased estimate (1989) over as many random directions.
+
+    Parameters
+    ----------
+    n_exact : int, default=16
+        Most backward passes in a step.
+    """
+
+    def __init__(self, n_exact: int = 16):
+        super().__init__()
+        if n_exact < 1:
+            raise ValueError(f"n_exact must be >= 1; got {n_exact}.")
+        self.n_exact = n_exact
+
+    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+        is_training = torch.is_grad_enabled()
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            code = model.encode(x).mean
+            slopes = [
+                torch.autograd.grad(
+                    code,
+                    x,
+                    direction.expand_as(code),
+                    retain_graph=True,
+                    create_graph=is_training,
+                )[0]
+                for direction in self._directions(code)
+            ]
+        return sum(single(slope).square().sum(1) for slope in slopes)
+
+    def _directions(self, code: Tensor) -> Tensor:
+        """Vectors (m, 1 or n, k) whose products with the Jacobian are squared."""
+        n, k = code.shape
+        eye = torch.eye(k, dtype=code.dtype, device=code.device)
+        if k <= self.n_exact:
+            return eye.unsqueeze(1)
+        signs = torch.randint(0, 2, (self.n_exact, n, k), device=code.device)
+        return (2 * signs - 1).to(code.dtype) * self.n_exact**-0.5
