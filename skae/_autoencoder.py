@@ -270,5 +270,5 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _likelihood_choice(self):
         return self.loss, LOSSES
 
-    def _make_prior(self, n_features):
+    def _make_prior(self, n_components, n_features):
         return None

@@ -36,6 +36,14 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
     )
 
 
+def n_axes_explaining(X: torch.Tensor, share: float) -> int:
+    """Number of principal axes that explain a share of the variance of rows."""
+    if len(X) < 2 or not X.var(0).any():
+        return 1
+    pca = PCA(share, svd_solver="full").fit(X.numpy(force=True))
+    return int(pca.n_components_)
+
+
 def _solver(n_rows: int, n_features: int) -> str:
     """An exact solver unless both sides are large, then scikit-learn's choice."""
     if n_features <= _EXACT <= n_rows:

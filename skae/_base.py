@@ -1,5 +1,6 @@
 """What the two transformers share: everything but the latent."""
 
+import copy
 from abc import abstractmethod
 from numbers import Integral, Real
 
@@ -13,7 +14,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 
 from skae._arrays import as_tensor, float_dtypes, like
-from skae._fit import Fitting, frozen
+from skae._fit import Fitting
 from skae._sklearn import (
     Interval,
     StrOptions,
@@ -26,6 +27,7 @@ from skae._sklearn import (
 )
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._corruption import NOISES
+from skae.nn._model import frozen
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Columns
 from skae.nn.penalties import PENALTIES
@@ -38,7 +40,10 @@ class BaseAutoencoder(
     """Base of the transformers; a subclass names its latent, likelihood and prior."""
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+        ],
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),
@@ -202,6 +207,39 @@ class BaseAutoencoder(
             return self._map_rows(codes, lambda model, z: model.reconstruct(z))
         generator = self._generator(random_state)
         return self._map_rows(codes, lambda model, z: model.draw(z, generator))
+
+    def truncate(self, n_components):
+        """Return a smaller transformer with the first latents; nothing is trained.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of latents to keep.
+
+        Returns
+        -------
+        transformer : object
+            A fitted copy. This one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If the latents are not ordered, or not so many.
+        """
+        check_is_fitted(self)
+        if not self.net_.module_.is_ordered:
+            raise ValueError(
+                "truncate needs a model that was fitted with ordered=True."
+            )
+        is_size = isinstance(n_components, Integral)
+        if not is_size or not 1 <= n_components <= self.n_components_:
+            raise ValueError(
+                f"n_components must be an integer within 1 and {self.n_components_}; "
+                f"got {n_components!r}."
+            )
+        short = copy.deepcopy(self).set_params(n_components=n_components, ordered=True)
+        short._shorten(n_components)
+        return short
 
     @abstractmethod
     def score_samples(self, X):

@@ -1,6 +1,5 @@
 """How a model is made, started, trained and kept."""
 
-import copy
 import math
 from abc import ABC, abstractmethod
 from numbers import Integral
@@ -10,12 +9,14 @@ import torch
 from sklearn.utils import check_random_state
 
 from skae._arrays import as_tensor, like
-from skae._axes import principal_axes
+from skae._axes import n_axes_explaining, principal_axes
 from skae._columns import check_support, make_likelihood
 from skae._density import CodeMixture
+from skae._order import explained_by_each, set_size_noises, smallest_size
 from skae._plugins import make_corruption, make_penalty
 from skae.nn._latents import Point
-from skae.nn._model import LatentModel
+from skae.nn._model import LatentModel, frozen
+from skae.nn._prefix import truncated
 from skae.nn._start import LinearStart, start_at, start_at_random
 from skae.nn.architectures import ARCHITECTURES
 from skae.training import LatentNet, training_callbacks
@@ -61,7 +62,7 @@ class Fitting(ABC):
         """The likelihood that was asked for, and the registry that names are of."""
 
     @abstractmethod
-    def _make_prior(self, n_features):
+    def _make_prior(self, n_components, n_features):
         """Return a new prior module, or None."""
 
     @abstractmethod
@@ -98,8 +99,8 @@ class Fitting(ABC):
             model = previous or self._make_model(rows, likelihood)
             net = self._fit_net(model, model.standardize(rows), seed, incremental)
         self.mean_ = like(net.module_.shift, X)
-        self._store(net, rows, seed)
         self._is_incremental = incremental
+        self._store(net, rows, seed)
         return self
 
     def _fit_net(self, model, rows, seed, incremental):
@@ -151,7 +152,9 @@ class Fitting(ABC):
                 f"early_stopping=True, but penalty={self.penalty!r} has no value by "
                 "which epochs compare; the last one is kept with 'auto' or False."
             )
-        if previous is not None and previous.n_components != self.n_components:
+        if self._is_share or previous is None:
+            return
+        if previous.n_components != self.n_components:
             raise ValueError(
                 f"n_components={self.n_components}, but the fit that goes on has "
                 f"{previous.n_components}; set warm_start=False to start anew."
@@ -163,12 +166,13 @@ class Fitting(ABC):
 
     def _make_model(self, rows, likelihood):
         """Return a model that knows the scale of `rows` (n, d), float64."""
-        n_features, k = rows.shape[1], self.n_components
+        n_features, k = rows.shape[1], self._n_latents(rows)
+        n_seen = 2 * k if self._is_ordered else k  # by the decoder
         bodies = ARCHITECTURES[self.architecture](
             None,
             _widths(self.hidden_layer_sizes),
             self.activation,
-            (n_features, k),
+            (n_features, n_seen),
             (k * self._latent.n_params, n_features * likelihood.n_params),
         )
         model = LatentModel(
@@ -177,7 +181,8 @@ class Fitting(ABC):
             bodies,
             self._latent,
             likelihood,
-            self._make_prior(n_features),
+            self._make_prior(k, n_features),
+            self._is_ordered,
         ).to(rows.device)
         model.set_scale(rows)
         variance = model.scale.square()
@@ -187,6 +192,21 @@ class Fitting(ABC):
                 f"The variance of X, {variance:g}, is out of range; rescale X."
             )
         return model
+
+    @property
+    def _is_share(self):
+        """Whether `n_components` is a share of the variance."""
+        return not isinstance(self.n_components, Integral)
+
+    @property
+    def _is_ordered(self):
+        return self.ordered or self._is_share
+
+    def _n_latents(self, rows):
+        """Latents to begin with; of a share, as many as PCA needs for it."""
+        if self._is_share:
+            return n_axes_explaining(rows, self.n_components)
+        return self.n_components
 
     def _start(self, model, rows, seed):
         """Set the weights of `model`; `rows` are standardized, float64."""
@@ -226,7 +246,6 @@ class Fitting(ABC):
             ),
             n_averaged=_AVERAGED_EPOCHS * len(rows) / batch_size,
             corrupt=make_corruption(self.noise, self.noise_level),
-            is_ordered=self.ordered,
             seed=seed,
             lr=self.learning_rate_init,
             max_epochs=1 if incremental else self.max_iter,
@@ -267,9 +286,32 @@ class Fitting(ABC):
             self.validation_loss_curve_ = [model.loss_in_data_units(v) for v in losses]
         best = getattr(net, "best_loss_", None)
         self.best_loss_ = None if best is None else model.loss_in_data_units(best)
+        judges = net.train_split(rows)[1] if net.train_split else rows
+        if model.is_ordered:
+            set_size_noises(model, judges, seed)
         kept = self._kept_rows(rows, seed)
         self._study_codes(model, kept, seed)
         self._mixture = CodeMixture(self._training_codes(kept, seed), seed)
+        self.__dict__.pop("explained_variance_ratio_", None)
+        if model.is_ordered:
+            self._study_sizes(model, judges)
+
+    def _study_sizes(self, model, rows):
+        """Learn what each latent of an ordered code is worth, and cut the code to the
+        share that was asked for."""
+        shares = explained_by_each(model, rows, self._n_code_steps)
+        self.explained_variance_ratio_ = like(shares, self.mean_)
+        if self._is_share:
+            self._shorten(smallest_size(shares, self.n_components))
+
+    def _shorten(self, n_components):
+        """Keep the first latents of an ordered model."""
+        model = truncated(self.net_.module_, n_components)
+        vars(self.net_).update(module=model, module_=model)
+        self.n_components_ = n_components
+        self.explained_variance_ratio_ = self.explained_variance_ratio_[:n_components]
+        self._mixture = CodeMixture(self._mixture.codes[:, :n_components], self._seed)
+        self._is_incremental = False
 
     def _fitted_model(self):
         return self.net_.module_ if hasattr(self, "net_") else None
@@ -289,11 +331,6 @@ class Fitting(ABC):
 
     def _code_draws(self, model, x, generator):
         return model.code(x, self._n_code_steps)
-
-
-def frozen(model):
-    """A copy whose weights take no gradient."""
-    return copy.deepcopy(model).requires_grad_(False)
 
 
 def _widths(hidden_layer_sizes):

@@ -25,15 +25,14 @@ def kl_per_component(model, x, seed):
     return divergences.mean(0)
 
 
-def n_active_components(model, x):
-    """Number of latents whose posterior means vary over rows."""
-    means = model.encode(x).mean
-    return int((means.var(0, correction=0) > _ACTIVE).sum())
+def is_active(model, x):
+    """Mask (k,) of the latents whose posterior means vary over rows."""
+    return model.encode(x).mean.var(0, correction=0) > _ACTIVE
 
 
 def warn_of_collapse(model, x, n_active):
     """Warn where no latent is active, though some were at the start."""
-    if n_active or model.start is None or not n_active_components(model.start, x):
+    if n_active or model.start is None or not is_active(model.start, x).any():
         return
     warnings.warn(
         "The posterior has collapsed: codes say nothing of the rows. Lower beta, or "

@@ -9,8 +9,8 @@ from torch.distributions import Distribution
 from skae._arrays import like
 from skae._base import BaseAutoencoder
 from skae._posterior import (
+    is_active,
     kl_per_component,
-    n_active_components,
     noise_variance,
     warn_of_collapse,
 )
@@ -394,16 +394,21 @@ class VAETransformer(BaseAutoencoder):
     def _likelihood_choice(self):
         return self.likelihood, LIKELIHOODS
 
-    def _make_prior(self, n_features):
+    def _make_prior(self, n_components, n_features):
         if isinstance(self.prior, Distribution):
-            return Fixed(self.n_components, self.prior)
+            return Fixed(n_components, self.prior)
         prior = PRIORS[self.prior] if isinstance(self.prior, str) else self.prior
         if isinstance(prior, torch.nn.Module):
             return copy.deepcopy(prior)
-        return prior(self.n_components, n_features)
+        return prior(n_components, n_features)
 
     def _check_parameters(self, previous):
         super()._check_parameters(previous)
+        if self._is_ordered and not (self.prior == "normal" and self.n_draws == 1):
+            raise ValueError(
+                "Ordered latents need prior='normal' and n_draws=1; got "
+                f"prior={self.prior!r} and n_draws={self.n_draws}."
+            )
         for name in ("capacity", "free_bits", "penalty"):
             if self.n_draws > 1 and getattr(self, name):
                 raise ValueError(
@@ -425,8 +430,19 @@ class VAETransformer(BaseAutoencoder):
     def _study_codes(self, model, kept, seed):
         kept = kept[:_N_STUDIED]
         self.kl_per_component_ = like(kl_per_component(model, kept, seed), self.mean_)
-        self.n_active_components_ = n_active_components(model, kept)
+        self._is_active = is_active(model, kept)
+        self.n_active_components_ = int(self._is_active.sum())
         warn_of_collapse(model, kept, self.n_active_components_)
+        self._set_noise_variance(model)
+
+    def _shorten(self, n_components):
+        super()._shorten(n_components)
+        self.kl_per_component_ = self.kl_per_component_[:n_components]
+        self._is_active = self._is_active[:n_components]
+        self.n_active_components_ = int(self._is_active.sum())
+        self._set_noise_variance(self.net_.module_)
+
+    def _set_noise_variance(self, model):
         self.__dict__.pop("noise_variance_", None)
         variance = noise_variance(model)
         if variance is not None:

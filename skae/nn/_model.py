@@ -23,14 +23,16 @@ from skae.nn.priors import Normal
 
 
 class Terms(NamedTuple):
-    """What the objective is made of; with s draws a row, all but `q` begin with s."""
+    """What the objective is made of; with s draws a row, all but `q` begin with s. With
+    s prefixes of the codes, likelihoods and their parameters do."""
 
     log_likelihood: Tensor  # (n,), nats
     params: Tensor  # (n, d * n_params), of the likelihood
     z: Tensor  # (n, k), drawn from q
     q: Point | DiagonalNormal
     prior: nn.Module | None  # None for a point code
-    is_kept: Tensor | None = None  # (n, k), ones for the latents that were decoded
+    is_kept: Tensor | None = None  # (s, 1, k), ones for the latents that were decoded
+    weights: Tensor | None = None  # (s, 1), of their losses
     penalty: Tensor | None = None  # (n,), or one for all rows
 
     def divergences(self) -> Tensor:
@@ -77,11 +79,14 @@ class LatentModel(nn.Module):
         Sizes d of a row and k of its code.
     bodies : pair of nn.Module or None
         `f`, from (n, d) to (n, k * latent.n_params), and `g`, from (n, k) to
-        (n, d * likelihood.n_params). None is a zero map.
+        (n, d * likelihood.n_params). None is a zero map. Of an ordered model, `g` is
+        from (n, 2 k): latents, and ones for those that are there.
     latent : type
         `Point` or `DiagonalNormal`.
     likelihood, prior : nn.Module
         From their registries.
+    is_ordered : bool
+        Whether prefixes of a code are codes as well.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class LatentModel(nn.Module):
         latent: type[Point] | type[DiagonalNormal],
         likelihood: nn.Module,
         prior: nn.Module,
+        is_ordered: bool = False,
     ):
         super().__init__()
         self.n_features, self.n_components = n_features, n_components
@@ -100,6 +106,7 @@ class LatentModel(nn.Module):
             n_features, n_components, latent.n_params, likelihood.n_params
         )
         self.encoder, self.decoder = bodies
+        self.is_ordered = is_ordered
         # Root of the share of variance that the linear start leaves.
         self.unexplained = 1.0
         # What the objective adds to the loss.
@@ -119,6 +126,10 @@ class LatentModel(nn.Module):
         )
         # Of the steps that refine codes, (k, k); set after training.
         self.register_buffer("metric", None)
+        # Of an ordered model: weights (k,) of the losses of each size, and the
+        # likelihood's noises (k, m) that suit each, set after training.
+        self.register_buffer("size_weights", torch.ones(n_components))
+        self.register_buffer("size_noises", None)
 
     @property
     def n_weights(self) -> int:
@@ -165,14 +176,20 @@ class LatentModel(nn.Module):
         params = _sum(self.encoder, x, spine.encode_weight, spine.encode_bias)
         return self.latent.from_params(params)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Parameters of the likelihood, (n, d * n_params)."""
-        spine = self.spine
-        z = z.to(spine.decode_weight.dtype)
-        return _sum(self.decoder, z, spine.decode_weight, spine.decode_bias)
+    def decode(self, z: Tensor, is_kept: Tensor | None = None) -> Tensor:
+        """Parameters of the likelihood, (n, d * n_params), of the latents for which
+        `is_kept` (n, k) is one; of all without it."""
+        weight, bias = self.spine.decode_weight, self.spine.decode_bias
+        z = z.to(weight.dtype)
+        if self.is_ordered:
+            is_kept = torch.ones_like(z) if is_kept is None else is_kept.to(z.dtype)
+            z = torch.cat([z * is_kept, is_kept], -1)
+            weight = F.pad(weight, (0, self.n_components))
+        return _sum(self.decoder, z, weight, bias)
 
     def log_likelihood(self, params: Tensor, x: Tensor) -> Tensor:
-        return self.likelihood.log_prob(params, self.target(x))
+        x = self.target(x).expand(*params.shape[:-1], -1)
+        return self.likelihood.log_prob(params, x)
 
     def target(self, x: Tensor) -> Tensor:
         """Standardized rows as the likelihood sees them."""
@@ -197,18 +214,28 @@ class LatentModel(nn.Module):
         """The objective's terms of standardized rows.
 
         `noise` (n, k) makes a draw of each, (s, n, k) makes s. The encoder sees
-        `corrupted` rows, where there are any, and the decoder the latents for which
-        `is_kept` (n, k) is one.
+        `corrupted` rows, where there are any, and the decoder of an ordered model the
+        latents for which `is_kept` (s, 1, k) is one.
         """
         q = self.encode(x if corrupted is None else corrupted)
-        z = q.rsample(noise)
-        decoded = z if is_kept is None else z * is_kept.to(z.dtype)
-        params = self.decode(decoded.flatten(0, -2)).unflatten(0, z.shape[:-1])
+        z, weights = q.rsample(noise), None
+        if is_kept is None:
+            params = self.decode(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+        else:
+            params = self._decode_prefixes(z, is_kept)
+            weights = self.size_weights[is_kept.sum(-1).long() - 1]
         log_likelihood = self.log_likelihood(params, x)
-        terms = Terms(log_likelihood, params, z, q, self.current_prior(), is_kept)
+        prior = self.current_prior()
+        terms = Terms(log_likelihood, params, z, q, prior, is_kept, weights)
         if self.penalty is None:
             return terms
         return terms._replace(penalty=self.penalty(self, x, terms))
+
+    def _decode_prefixes(self, z: Tensor, is_kept: Tensor) -> Tensor:
+        """(s, n, d * n_params)"""
+        is_kept = is_kept.expand(-1, len(z), -1)
+        all_z = z.expand_as(is_kept).flatten(0, 1)
+        return self.decode(all_z, is_kept.flatten(0, 1)).unflatten(0, is_kept.shape[:2])
 
     def current_prior(self) -> nn.Module | None:
         return None if self.prior is None else self.prior.given(self.encode)
@@ -233,8 +260,12 @@ class LatentModel(nn.Module):
         return self.in_data_units(self.likelihood.sample(params, generator))
 
     def _decode_users(self, code: Tensor) -> Tensor:
-        """Decode codes in the units that users see."""
-        return self.decode((code / self.code_scale).to(code.dtype))
+        """Decode codes in the units that users see; one that ends in zeros is a prefix
+        of an ordered code."""
+        is_kept = None
+        if self.is_ordered:
+            is_kept = (code != 0).flip(-1).cummax(-1).values.flip(-1)
+        return self.decode((code / self.code_scale).to(code.dtype), is_kept)
 
     def in_data_units(self, x: Tensor) -> Tensor:
         """What the likelihood sees as the data that it stands for."""
@@ -305,6 +336,11 @@ class LatentModel(nn.Module):
         """Minus the loss of each row's reconstruction, in data units."""
         log_likelihood = self.log_likelihood(self.decode(self.best_code(x, n_steps)), x)
         return self.likelihood.in_data_units(log_likelihood, self.data_scale)
+
+
+def frozen(model: LatentModel) -> LatentModel:
+    """A copy whose weights take no gradient."""
+    return copy.deepcopy(model).requires_grad_(False)
 
 
 def _common_scale(X: Tensor, shift: Tensor) -> Tensor:

@@ -66,6 +66,8 @@ class Objective(nn.Module):
 
     def forward(self, terms: Terms) -> Tensor:  # (n,)
         loss = self._loss(terms)
+        if terms.weights is not None:
+            loss = (terms.weights * loss).mean(0)
         return loss if terms.penalty is None else loss + terms.penalty
 
     def _loss(self, terms: Terms) -> Tensor:
@@ -85,7 +87,7 @@ class Objective(nn.Module):
         if self.free_bits:
             n_latents = terms.z.shape[-1] / divergences.shape[-1]
             free = self.free_bits * n_latents
-            divergences = divergences.mean(0, keepdim=True).clamp(min=free)
+            divergences = divergences.mean(-2, keepdim=True).clamp(min=free)
         divergence = divergences.sum(-1)
         if self.capacity:
             divergence = (divergence - self.capacity_now).abs()

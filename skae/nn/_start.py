@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from skae.nn._latents import DiagonalNormal
 from skae.nn._model import LatentModel
+from skae.nn._prefix import set_sizes
 
 # Smallest noise variance of the start, as a share of the largest variance.
 _SMALLEST_NOISE = 1e-10
@@ -82,7 +83,10 @@ def start_at(
     spine.decode_weight[:, :r] = (loading * decode.T).to(spine.decode_weight)
     spine.decode_bias.copy_(linear.bias)
     if is_scaled:
-        model.unexplained = axes.unexplained(min(n_rows, model.n_features)) ** 0.5
+        unexplained = axes.unexplained(min(n_rows, model.n_features))
+        model.unexplained = unexplained**0.5
+        if model.is_ordered:
+            set_sizes(model, axes.variances, unexplained)
     silence(model)
     if model.latent is DiagonalNormal:
         model.keep_start(1 / (n_rows + 1))

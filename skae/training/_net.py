@@ -43,8 +43,6 @@ class LatentNet(NeuralNet):
         Those for the held-out loss, at least.
     corrupt : callable or None
         ``(x, generator) -> x``, what the encoder sees of rows.
-    is_ordered : bool
-        Whether a random prefix of each code is decoded.
     precision : {"float32", "bfloat16"}
     seed : int
         Of the order of the rows and the draws.
@@ -61,7 +59,6 @@ class LatentNet(NeuralNet):
         n_valid_draws=0,
         n_averaged=1,
         corrupt=None,
-        is_ordered=False,
         precision="float32",
         seed=0,
         **kwargs,
@@ -73,7 +70,6 @@ class LatentNet(NeuralNet):
         self.n_valid_draws = n_valid_draws
         self.n_averaged = n_averaged
         self.corrupt = corrupt
-        self.is_ordered = is_ordered
         self.precision = precision
         self.seed = seed
 
@@ -220,9 +216,8 @@ class LatentNet(NeuralNet):
             inputs["noise"] = self._noise(len(x), generator)
         if self.corrupt is not None:
             inputs["corrupted"] = self.corrupt(x, generator)
-        if self.is_ordered:
-            shape = len(x), self.module_.n_components
-            inputs["is_kept"] = random_prefixes(*shape, generator)
+        if self.module_.is_ordered:
+            inputs["is_kept"] = random_prefixes(self.module_.n_components, generator)
         return inputs
 
     def _make_step(self, inputs: dict[str, Tensor]):
@@ -324,7 +319,7 @@ class LatentNet(NeuralNet):
         deviations = likelihood.deviations(terms.params, model.target(x))
         rates = terms.divergence if self.n_draws else x.new_zeros(len(x))
         values = -terms.log_likelihood, rates, deviations
-        if self.n_draws > 1:
+        if self.n_draws > 1 or model.is_ordered:
             values = (value.mean(0) if value.ndim > 1 else value for value in values)
         distortions, rates, deviations = (value.double() for value in values)
         known = likelihood.log_density(deviations, likelihood.noise.double())
