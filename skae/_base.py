@@ -42,7 +42,8 @@ class BaseAutoencoder(
             Interval(Integral, 1, None, closed="left"),
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "architecture": [StrOptions(set(ARCHITECTURES))],
+        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "sample_shape": ["array-like", None],
         "init": [StrOptions({"pca", "random"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -242,8 +243,8 @@ class BaseAutoencoder(
         rows = as_tensor(X)
         if rows.dtype == torch.float64:
             model = model.double()
-        device = model.shift.device
-        values = [function(model, chunk.to(device)) for chunk in rows.split(CHUNK)]
+        device, size = model.shift.device, model.rows_at_once(CHUNK)
+        values = [function(model, chunk.to(device)) for chunk in rows.split(size)]
         return like(torch.cat(values), X)
 
     def _generator(self, random_state):
