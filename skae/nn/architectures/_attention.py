@@ -12,10 +12,11 @@ class Attention(Architecture):
     r"""Self-attention for sequences of shape (length, features).
 
     Each position becomes a vector, to which a learned one for the position is added.
-    Pre-norm transformer layers [1]_ [2]_ let all positions see one another; their mean
-    goes through dense layers of `hidden_layer_sizes` to the code. The decoder starts
-    from the code at every position. Without a `sample_shape` a row is a sequence of
-    single numbers. The time of a step grows with the square of the length.
+    Pre-norm transformer layers [1]_ [2]_ let all positions see one another; then a few
+    values of each go through dense layers of `hidden_layer_sizes` to the code. The
+    decoder mirrors all of it: every position at once, from the code alone. Without a
+    `sample_shape` a row is a sequence of single numbers. The time of a step grows with
+    the square of the length.
 
     Parameters
     ----------
@@ -25,6 +26,8 @@ class Attention(Architecture):
         Heads of attention; they divide the units among them.
     n_units : int, default=64
         Size of the vector of a position; twice as many are hidden between layers.
+    n_channels : int, default=8
+        Values of a position that the dense layers see, and make in the decoder.
     dropout : float, default=0.0
         Share of values that a step of the training sets to zero.
 
@@ -58,17 +61,19 @@ class Attention(Architecture):
         n_layers: int = 2,
         n_heads: int = 4,
         n_units: int = 64,
+        n_channels: int = 8,
         dropout: float = 0.0,
     ):
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.n_units = n_units
+        self.n_channels = n_channels
         self.dropout = dropout
 
     def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
         """Return the encoder and the decoder body; see `Architecture`."""
         shape = self._row_shape(sample_shape, n_in[0])
-        self._require_counts("n_layers", "n_heads", "n_units")
+        self._require_counts("n_layers", "n_heads", "n_units", "n_channels")
         self._require_share("dropout")
         if self.n_units % self.n_heads:
             raise ValueError(
@@ -124,20 +129,21 @@ class AttentionBody(Body):
 
 
 class AttentionEncoder(AttentionBody):
-    """Sequences to the mean of a transformer, to dense layers, to outputs."""
+    """Sequences to a transformer, to dense layers, to outputs."""
 
     def __init__(self, options, shape, hidden, activation, n_out):
         super().__init__()
         self.shape = shape
         self.embed = nn.Linear(shape[1], options.n_units)
         self.set_layers(options, shape[0], activation)
-        widths = options.n_units, *hidden
+        self.narrow = nn.Linear(options.n_units, options.n_channels)
+        widths = shape[0] * options.n_channels, *hidden
         self.dense = Dense(widths, activation)
         self.output = nn.Linear(widths[-1], n_out, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.attend(self.embed(x.unflatten(1, self.shape)))
-        return linear(self.dense(h.mean(1)), self.output.weight)
+        return linear(self.dense(self.narrow(h).flatten(1)), self.output.weight)
 
 
 class AttentionDecoder(AttentionBody):
@@ -146,12 +152,13 @@ class AttentionDecoder(AttentionBody):
     def __init__(self, options, shape, hidden, activation, n_in, n_values):
         super().__init__()
         self.n_params = n_values // shape[1]
-        widths = n_in, *reversed(hidden)
-        self.dense = Dense(widths, activation)
-        self.project = nn.Linear(widths[-1], options.n_units)
+        self.narrow_shape = shape[0], options.n_channels
+        width = shape[0] * options.n_channels
+        self.dense = Dense((n_in, *reversed(hidden), width), activation)
+        self.embed = nn.Linear(options.n_channels, options.n_units)
         self.set_layers(options, shape[0], activation)
         self.output = nn.Linear(options.n_units, n_values, bias=False)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.attend(self.project(self.dense(z))[:, None])
+        h = self.attend(self.embed(self.dense(z).unflatten(1, self.narrow_shape)))
         return by_params(self.output(h), self.n_params)

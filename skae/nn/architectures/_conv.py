@@ -35,7 +35,7 @@ class Convolutional(Architecture):
         Convolve at every other position, or take the largest of two (of 2 x 2) values.
     upsampling : {"nearest", "transposed", "pixel_shuffle"}, default="nearest"
         "nearest" repeats each value and convolves, which leaves no chequerboard [1]_;
-        "transposed" is the transpose of a strided convolution, three times as fast;
+        "transposed" is the transpose of a strided convolution, and faster;
         "pixel_shuffle" makes the new positions from channels [2]_.
 
     References
@@ -240,6 +240,8 @@ def channels_last(h: Tensor) -> Tensor:
 
 
 def cut(h: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The first positions of maps (n, c, ...)."""
     for dim, length in enumerate(size, 2):
-        h = h.narrow(dim, 0, length)
+        if h.shape[dim] != length:  # the gradient of a cut, even of nothing, costs
+            h = h.narrow(dim, 0, length)
     return h

@@ -71,7 +71,9 @@ class MLP(Architecture):
         self.residual = residual
         self.decoder_layer_sizes = decoder_layer_sizes
 
-    def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
+    def __call__(
+        self, sample_shape, hidden_layer_sizes, activation, n_in, n_out
+    ) -> Bodies:
         """Return the encoder and the decoder body; see `Architecture`."""
         self._require_share("dropout")
         widths = hidden_layer_sizes, tuple(reversed(hidden_layer_sizes))
@@ -80,7 +82,7 @@ class MLP(Architecture):
         sides = zip(n_in, widths, n_out)
         return tuple(self._body(*side, activation) for side in sides)
 
-    def _body(self, n_in, hidden, n_out, activation) -> Bodies:
+    def _body(self, n_in, hidden, n_out, activation):
         if not hidden:
             return None
         return MLPBody(
@@ -118,14 +120,22 @@ class MLPBody(Body):
             self.is_static = False
         *hidden, output = pairwise(widths)
         self.hidden = nn.ModuleList(nn.Linear(*sizes) for sizes in hidden)
-        norm = nn.LayerNorm if layer_norm else nn.Identity
-        self.norms = nn.ModuleList(norm(width) for _, width in hidden)
+        widths = [width for _, width in hidden] if layer_norm else []
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
         self.output = nn.Linear(*output, bias=False)
 
     def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        activation = ACTIVATIONS[self.activation]
         h = x
-        for layer, norm in zip(self.hidden, self.norms):
-            h = self._hidden(layer, norm, h)
+        for i, layer in enumerate(self.hidden):
+            value = linear(h, layer.weight, layer.bias)
+            if self.norms:
+                value = self.norms[i](value)
+            value = activation(value)
+            if self.dropout:
+                value = F.dropout(value, self.dropout, self.training)
+            is_added = self.residual and layer.in_features == layer.out_features
+            h = h + value if is_added else value
         if skip is None:
             return linear(h, self.output.weight)
         weight, bias = skip
@@ -133,12 +143,3 @@ class MLPBody(Body):
         if len(weight) == len(bias):
             return value.addmm_(x, weight.T)  # in place: a copy costs as much
         return value + F.pad(linear(x, weight), (0, len(bias) - len(weight)))
-
-    def _hidden(self, layer: nn.Linear, norm: nn.Module, h: Tensor) -> Tensor:
-        value = norm(linear(h, layer.weight, layer.bias))
-        value = ACTIVATIONS[self.activation](value)
-        if self.dropout:
-            value = F.dropout(value, self.dropout, self.training)
-        if self.residual and layer.in_features == layer.out_features:
-            value = h + value
-        return value

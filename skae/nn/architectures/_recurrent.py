@@ -3,7 +3,6 @@
 import warnings
 from contextlib import nullcontext
 
-import torch
 from torch import Tensor, nn
 
 from skae.nn._linear import linear
@@ -15,10 +14,10 @@ _CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 class Recurrent(Architecture):
     r"""Recurrent layers for sequences of shape (length, features).
 
-    The encoder reads the sequence, in both directions; the mean of its states over the
-    positions and its last states go through dense layers of `hidden_layer_sizes` to
-    the code. The decoder is given the code and a learned vector for each position, all
-    at once: it does not feed on its own output, so that errors do not add up. Without a
+    The encoder reads the sequence, in both directions; a few values of each position go
+    through dense layers of `hidden_layer_sizes` to the code. The decoder mirrors all of
+    it: it is given a few values for each position, which dense layers make from the
+    code, and does not feed on its own output, so that errors do not add up. Without a
     `sample_shape` a row is a sequence of single numbers. The time of a step grows with
     the length.
 
@@ -30,6 +29,8 @@ class Recurrent(Architecture):
         Layers on top of one another, in the encoder and in the decoder.
     n_units : int, default=64
         Size of a layer's state in each direction.
+    n_channels : int, default=8
+        Values of a position that the dense layers see, and make in the decoder.
     bidirectional : bool, default=True
         Whether sequences are also read from their end.
 
@@ -64,18 +65,20 @@ class Recurrent(Architecture):
         cell: str = "gru",
         n_layers: int = 1,
         n_units: int = 64,
+        n_channels: int = 8,
         bidirectional: bool = True,
     ):
         self.cell = cell
         self.n_layers = n_layers
         self.n_units = n_units
+        self.n_channels = n_channels
         self.bidirectional = bidirectional
 
     def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
         """Return the encoder and the decoder body; see `Architecture`."""
         shape = self._row_shape(sample_shape, n_in[0])
         self._require_one_of("cell", tuple(_CELLS))
-        self._require_counts("n_layers", "n_units")
+        self._require_counts("n_layers", "n_units", "n_channels")
         encoder = RecurrentEncoder(
             self, shape, hidden_layer_sizes, activation, n_out[0]
         )
@@ -128,22 +131,21 @@ class RecurrentBody(Body):
 
 
 class RecurrentEncoder(RecurrentBody):
-    """Sequences to the summary of a recurrent net, to dense layers, to outputs."""
+    """Sequences to a recurrent net, to dense layers, to outputs."""
 
     def __init__(self, options, shape, hidden, activation, n_out):
         super().__init__()
         self.shape = shape
         self.rnn = options._make_rnn(shape[1])
-        widths = 2 * self.n_outputs, *hidden
+        self.narrow = nn.Linear(self.n_outputs, options.n_channels)
+        widths = shape[0] * options.n_channels, *hidden
         self.dense = Dense(widths, activation)
         self.output = nn.Linear(widths[-1], n_out, bias=False)
         self.set_counts(shape[0])
 
     def forward(self, x: Tensor) -> Tensor:
-        states = self.run(x.unflatten(1, self.shape))
-        forward, backward = states.tensor_split([self.rnn.hidden_size], 2)
-        summary = torch.cat([states.mean(1), forward[:, -1], backward[:, 0]], 1)
-        return linear(self.dense(summary), self.output.weight)
+        h = self.narrow(self.run(x.unflatten(1, self.shape)))
+        return linear(self.dense(h.flatten(1)), self.output.weight)
 
 
 class RecurrentDecoder(RecurrentBody):
@@ -152,17 +154,16 @@ class RecurrentDecoder(RecurrentBody):
     def __init__(self, options, shape, hidden, activation, n_in, n_values):
         super().__init__()
         self.n_params = n_values // shape[1]
-        self.dense = Dense((n_in, *reversed(hidden)), activation)
-        width = hidden[0] if hidden else n_in
-        self.project = nn.Linear(width, options.n_units)
-        self.positions = nn.Parameter(torch.randn(shape[0], options.n_units))
-        self.rnn = options._make_rnn(options.n_units)
+        self.narrow_shape = shape[0], options.n_channels
+        width = shape[0] * options.n_channels
+        self.dense = Dense((n_in, *reversed(hidden), width), activation)
+        self.rnn = options._make_rnn(options.n_channels)
         self.output = nn.Linear(self.n_outputs, n_values, bias=False)
         self.set_counts(shape[0])
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.project(self.dense(z))[:, None] + self.positions
-        return by_params(self.output(self.run(h)), self.n_params)
+        h = self.run(self.dense(z).unflatten(1, self.narrow_shape))
+        return by_params(self.output(h), self.n_params)
 
 
 def by_params(values: Tensor, n_params: int) -> Tensor:
