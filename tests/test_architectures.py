@@ -544,6 +544,24 @@ def test_a_callable_starts_at_pca_and_learns(estimator, digits):
     assert fitted.score(digits) > start.score(digits) + 0.05 * abs(start.score(digits))
 
 
+@both
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_a_body_says_whether_it_computes_in_half_precision(estimator, is_ready):
+    X, params = rows(), {"architecture": users, "max_iter": 1, "random_state": 0}
+    Users.half_precision = is_ready
+    try:
+        if is_ready:
+            model = estimator(2, precision="bfloat16", **params).fit(X)
+            assert model.net_.precision == "bfloat16"
+            assert np.isfinite(model.loss_curve_).all()
+        else:
+            with pytest.raises(ValueError, match="half_precision is False"):
+                estimator(2, precision="bfloat16", **params).fit(X)
+        assert estimator(2, **params).fit(X).net_.precision == "float32"
+    finally:
+        del Users.half_precision
+
+
 def test_a_random_start_leaves_the_gate_open():
     model = AutoencoderTransformer(
         2, architecture=users, init="random", max_iter=0, random_state=0

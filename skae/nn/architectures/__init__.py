@@ -13,8 +13,9 @@ learned gain for each output. Optional attributes of a body are those of `Body`.
 """
 
 from skae.nn.architectures._attention import Attention
-from skae.nn.architectures._base import Architecture, Body, make_bodies
+from skae.nn.architectures._base import Architecture, Body
 from skae.nn.architectures._conv import Convolutional
+from skae.nn.architectures._make import make_bodies
 from skae.nn.architectures._mlp import MLP, MLPBody
 from skae.nn.architectures._recurrent import Recurrent
 

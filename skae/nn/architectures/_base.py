@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -21,8 +21,9 @@ class Architecture:
     clones an object by them, and searches over them, as ``architecture__channels``.
     """
 
-    # Dimensions that a row may have.
+    # Numbers of dimensions that a row may have, and what a message calls its shapes.
     _n_dims: tuple[int, ...] = ()
+    _shapes = ""
 
     def __call__(
         self,
@@ -102,8 +103,7 @@ class Architecture:
     def _row_shape(
         self, sample_shape: tuple[int, ...] | None, n_features: int
     ) -> tuple[int, ...]:
-        """`sample_shape`, checked; None is one channel, which comes where the subclass
-        has it in ``_one_channel``."""
+        """`sample_shape`, checked; None is the `_one_channel` of a subclass."""
         if sample_shape is None:
             sample_shape = self._one_channel(n_features)
         if len(sample_shape) not in self._n_dims:
@@ -256,91 +256,3 @@ class Dense(nn.Module):
         for layer in self.layers:
             x = self.activation(linear(x, layer.weight, layer.bias))
         return x
-
-
-def make_bodies(
-    architecture: Callable[..., Bodies],
-    sample_shape: Sequence[int] | None,
-    hidden_layer_sizes: tuple[int, ...],
-    activation: str,
-    n_in: tuple[int, int],
-    n_out: tuple[int, int],
-) -> Bodies:
-    """The bodies of `architecture`, checked; one that the start cannot silence is put
-    behind a gate.
-
-    Raises
-    ------
-    ValueError
-        If a body does not map its inputs to so many outputs, or mixes rows.
-    """
-    if sample_shape is not None:
-        sample_shape = check_sample_shape(sample_shape, n_in[0])
-    bodies = architecture(sample_shape, hidden_layer_sizes, activation, n_in, n_out)
-    if not isinstance(bodies, tuple | list) or len(bodies) != 2:
-        raise ValueError(
-            f"architecture={architecture!r} must return a pair, the encoder body and "
-            f"the decoder body; got {bodies!r}."
-        )
-    sides = zip(("encoder", "decoder"), bodies, n_in, n_out)
-    return tuple(_checked(*side) for side in sides)
-
-
-def _checked(
-    side: str, body: nn.Module | None, n_in: int, n_out: int
-) -> nn.Module | None:
-    if body is None:
-        return None
-    if not isinstance(body, nn.Module):
-        raise ValueError(
-            f"The {side} body of architecture must be a torch.nn.Module or None; got "
-            f"{body!r}."
-        )
-    for module in body.modules():
-        if isinstance(module, nn.modules.batchnorm._NormBase) and (
-            not isinstance(module, nn.modules.instancenorm._InstanceNorm)
-        ):
-            raise ValueError(
-                f"The {side} body of architecture has {module}, which mixes the rows "
-                "of a batch; use LayerNorm or GroupNorm."
-            )
-    _check_sizes(side, body, n_in, n_out)
-    return body if _is_silenced(body, n_in) else Gated(body, n_out)
-
-
-@torch.no_grad()
-def _check_sizes(side: str, body: nn.Module, n_in: int, n_out: int) -> None:
-    zeros = torch.zeros(2, n_in)
-    try:
-        value = body.eval()(zeros)
-    except Exception as error:
-        raise ValueError(
-            f"The {side} body of architecture fails on rows of shape (2, {n_in}): "
-            f"{error}"
-        ) from error
-    finally:
-        body.train()
-    found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-    if found != (2, n_out):
-        raise ValueError(
-            f"The {side} body of architecture must map rows of shape (2, {n_in}) to "
-            f"(2, {n_out}); got {found}."
-        )
-
-
-@torch.no_grad()
-def _is_silenced(body: nn.Module, n_in: int) -> bool:
-    """Whether zeros in the body's `output` layer make the body zero."""
-    if isinstance(body, Body):
-        return True
-    output = getattr(body, "output", None)
-    if not isinstance(getattr(output, "weight", None), nn.Parameter):
-        return False
-    saved = [(p, p.clone()) for p in output.parameters()]
-    for p, _ in saved:
-        p.zero_()
-    value = body.eval()(torch.linspace(-1, 1, 2 * n_in).reshape(2, n_in))
-    body.train()
-    for p, kept in saved:
-        p.copy_(kept)
-    return not value.any()
