@@ -39,8 +39,14 @@ class AutoencoderTransformer(BaseAutoencoder):
     activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
             "logistic"}, default="silu"
         Of the hidden layers.
-    architecture : {"mlp"}, default="mlp"
-        Kind of network around the linear spine.
+    architecture : {"mlp", "conv", "recurrent", "attention"} or callable, default="mlp"
+        Kind of network around the linear spine: fully connected layers, convolutions of
+        images or signals, recurrent layers or self-attention over sequences. An object
+        of ``skae.nn.architectures``, such as ``Convolutional(channels=(16, 32))``, has
+        options; any callable that makes an encoder and a decoder body will do.
+    sample_shape : tuple of int or None, default=None
+        Shape of a row: (channels, height, width) or (channels, length) for "conv",
+        (length, features) for "recurrent" and "attention". None is one channel.
     loss : str, list of (str, columns) or callable, default="squared_error"
         Error of a reconstruction, summed over the features: "squared_error",
         "absolute_error" or "binary_cross_entropy", in nats, for values in [0, 1]. Any
@@ -188,6 +194,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         hidden_layer_sizes=(512, 256),
         activation="silu",
         architecture="mlp",
+        sample_shape=None,
         loss="squared_error",
         transform_max_iter="auto",
         penalty=None,
@@ -214,6 +221,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.architecture = architecture
+        self.sample_shape = sample_shape
         self.loss = loss
         self.transform_max_iter = transform_max_iter
         self.penalty = penalty

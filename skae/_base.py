@@ -49,7 +49,8 @@ class BaseAutoencoder(
             Interval(Integral, 1, None, closed="left"),
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "architecture": [StrOptions(set(ARCHITECTURES))],
+        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "sample_shape": ["array-like", None],
         "noise": [None, StrOptions(set(NOISES)), callable],
         "noise_level": [Interval(Real, 0, None, closed="left")],
         "penalty": [None, StrOptions(set(PENALTIES)), callable, list],
@@ -287,8 +288,8 @@ class BaseAutoencoder(
         rows = as_tensor(X)
         if rows.dtype == torch.float64:
             model = model.double()
-        device = model.shift.device
-        values = [function(model, chunk.to(device)) for chunk in rows.split(CHUNK)]
+        device, size = model.shift.device, model.rows_at_once(CHUNK)
+        values = [function(model, chunk.to(device)) for chunk in rows.split(size)]
         return like(torch.cat(values), X)
 
     def _generator(self, random_state):

@@ -18,7 +18,7 @@ from skae.nn._latents import Point
 from skae.nn._model import LatentModel, frozen
 from skae.nn._prefix import truncated
 from skae.nn._start import LinearStart, start_at, start_at_random
-from skae.nn.architectures import ARCHITECTURES
+from skae.nn.architectures import ARCHITECTURES, make_bodies
 from skae.training import LatentNet, training_callbacks
 from skae.training._batches import CHUNK, HeldOut
 from skae.training._hardware import resolve_device, resolve_precision
@@ -168,8 +168,9 @@ class Fitting(ABC):
         """Return a model that knows the scale of `rows` (n, d), float64."""
         n_features, k = rows.shape[1], self._n_latents(rows)
         n_seen = 2 * k if self._is_ordered else k  # by the decoder
-        bodies = ARCHITECTURES[self.architecture](
-            None,
+        bodies = make_bodies(
+            self._architecture(),
+            self.sample_shape,
             _widths(self.hidden_layer_sizes),
             self.activation,
             (n_features, n_seen),
@@ -241,9 +242,7 @@ class Fitting(ABC):
             alpha=self.alpha,
             clip=self._clip,
             n_valid_draws=self._n_valid_draws,
-            precision=resolve_precision(
-                self.precision, rows.device, batch_size * model.n_weights
-            ),
+            precision=self._precision(model, rows.device, batch_size),
             n_averaged=_AVERAGED_EPOCHS * len(rows) / batch_size,
             corrupt=make_corruption(self.noise, self.noise_level),
             seed=seed,
@@ -261,6 +260,22 @@ class Fitting(ABC):
             verbose=int(self.verbose),
             **self._objective_parameters(),
         )
+
+    def _architecture(self):
+        if isinstance(self.architecture, str):
+            return ARCHITECTURES[self.architecture]
+        return self.architecture
+
+    def _precision(self, model, device, batch_size):
+        if all(getattr(body, "half_precision", False) for body in model.bodies):
+            n_products = batch_size * model.n_products
+            return resolve_precision(self.precision, device, n_products)
+        if self.precision == "bfloat16":
+            raise ValueError(
+                f"precision='bfloat16', but architecture={self.architecture!r} is for "
+                "float32: a body's half_precision is False."
+            )
+        return "float32"
 
     def _batch_size(self, n_rows):
         if self.batch_size != "auto":
@@ -326,7 +341,8 @@ class Fitting(ABC):
     def _training_codes(self, kept, seed):
         model = frozen(self.net_.module_)
         generator = torch.Generator().manual_seed(seed)
-        codes = [self._code_draws(model, x, generator) for x in kept.split(CHUNK)]
+        size = model.rows_at_once(CHUNK)
+        codes = [self._code_draws(model, x, generator) for x in kept.split(size)]
         return torch.cat(codes)
 
     def _code_draws(self, model, x, generator):

@@ -47,8 +47,14 @@ class VAETransformer(BaseAutoencoder):
     activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
             "logistic"}, default="silu"
         Of the hidden layers.
-    architecture : {"mlp"}, default="mlp"
-        Kind of network around the linear spine.
+    architecture : {"mlp", "conv", "recurrent", "attention"} or callable, default="mlp"
+        Kind of network around the linear spine: fully connected layers, convolutions of
+        images or signals, recurrent layers or self-attention over sequences. An object
+        of ``skae.nn.architectures``, such as ``Convolutional(channels=(16, 32))``, has
+        options; any callable that makes an encoder and a decoder body will do.
+    sample_shape : tuple of int or None, default=None
+        Shape of a row: (channels, height, width) or (channels, length) for "conv",
+        (length, features) for "recurrent" and "attention". None is one channel.
     likelihood : str, list of (str, columns) or callable, default="gaussian"
         Distribution of a row given its code.
 
@@ -254,6 +260,7 @@ class VAETransformer(BaseAutoencoder):
         hidden_layer_sizes=(512, 256),
         activation="silu",
         architecture="mlp",
+        sample_shape=None,
         likelihood="gaussian",
         prior="normal",
         beta=1.0,
@@ -287,6 +294,7 @@ class VAETransformer(BaseAutoencoder):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.architecture = architecture
+        self.sample_shape = sample_shape
         self.likelihood = likelihood
         self.prior = prior
         self.beta = beta

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, EarlyStopping
 from skae import AutoencoderTransformer, VAETransformer
 from skae.nn._latents import DiagonalNormal
 from skae.nn._model import LatentModel
-from skae.nn.architectures import ARCHITECTURES, MLP
+from skae.nn.architectures import ARCHITECTURES, MLPBody
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
 from skae.training._batches import HeldOut, ResidentBatches
@@ -188,11 +188,11 @@ def test_a_traced_step_is_the_plain_one(precision):
 def test_a_long_fit_is_traced_and_a_body_of_unknown_kind_is_not(estimator, curved):
     params = {**SMALL, "max_iter": 12, "batch_size": 4}  # 1,080 steps
     model = estimator(2, **params).fit(curved)
-    MLP.is_static = False
+    MLPBody.is_static = False
     try:
         plain = estimator(2, **params).fit(curved)
     finally:
-        MLP.is_static = True
+        MLPBody.is_static = True
     assert model.loss_curve_ == plain.loss_curve_
 
 

@@ -21,6 +21,9 @@ from skae.nn._projection import project
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
 
+# Numbers that the rows of one call may keep, 256 MiB in float32.
+_MOST_KEPT = 2**26
+
 
 class Terms(NamedTuple):
     """What the objective is made of; with s draws a row, all but `q` begin with s. With
@@ -135,6 +138,31 @@ class LatentModel(nn.Module):
     def n_weights(self) -> int:
         """Number of weights that training moves."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    @property
+    def bodies(self) -> list[nn.Module]:
+        """Those that are not zero maps."""
+        return [body for body in (self.encoder, self.decoder) if body is not None]
+
+    @property
+    def n_products(self) -> int:
+        """Multiply-adds of a row, about: one for each weight, more where it is used
+        again at other positions."""
+        return self.n_weights + sum(getattr(b, "n_reused", 0) for b in self.bodies)
+
+    def rows_at_once(self, most: int) -> int:
+        """How many rows, at most `most`, leave memory for what bodies keep of them."""
+        n_kept = sum(getattr(body, "n_kept", 0) for body in self.bodies)
+        return max(1, min(most, _MOST_KEPT // max(n_kept, 1)))
+
+    def train(self, mode: bool = True) -> "LatentModel":
+        """Batch normalisation, which would mix rows, keeps its stored statistics, as
+        when a pretrained network is fine-tuned."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
 
     def keep_start(self, share: float) -> None:
         """Keep a frozen copy of the spine as it is: `share` of the density.

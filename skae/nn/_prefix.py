@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from skae.nn._latents import Point
 from skae.nn._model import LatentModel
+from skae.nn.architectures import Body
 
 # Least share of the variance that a size is thought to leave, when it is weighed.
 _LEAST_LEFT = 1e-3
@@ -59,12 +60,13 @@ def set_sizes(model: LatentModel, variances: Tensor, unexplained: float) -> None
         model.size_weights = weights.to(model.size_weights)
 
 
-class FirstParams(nn.Module):
+class FirstParams(Body):
     """An encoder body's outputs for the first latents."""
 
     def __init__(self, body: nn.Module, n_from: int, n_to: int):
         super().__init__()
         self.body, self.n_from, self.n_to = body, n_from, n_to
+        self.half_precision = body.half_precision
 
     @property
     def output(self) -> nn.Module:
@@ -75,12 +77,13 @@ class FirstParams(nn.Module):
         return params[..., : self.n_to].flatten(-2)
 
 
-class FirstLatents(nn.Module):
+class FirstLatents(Body):
     """A decoder body whose further latents are missing."""
 
     def __init__(self, body: nn.Module, n_from: int, n_to: int):
         super().__init__()
         self.body, self.n_missing = body, n_from - n_to
+        self.half_precision = body.half_precision
 
     @property
     def output(self) -> nn.Module:

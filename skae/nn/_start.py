@@ -125,9 +125,6 @@ def silence(model: LatentModel) -> None:
             layer.bias.zero_()
 
 
-def output_layers(model: LatentModel) -> list[nn.Linear]:
-    """The last linear layer of each body."""
-    bodies = [body for body in (model.encoder, model.decoder) if body is not None]
-    return [
-        [m for m in body.modules() if isinstance(m, nn.Linear)][-1] for body in bodies
-    ]
+def output_layers(model: LatentModel) -> list[nn.Module]:
+    """The last layer of each body."""
+    return [body.output for body in model.bodies]

@@ -301,7 +301,9 @@ class LatentNet(NeuralNet):
         generator = torch.Generator(self.device).manual_seed(self.seed)
         n_turns = max(1, self.n_valid_draws // max(1, self.n_draws))
         # A penalty is one of a batch.
-        size = CHUNK if model.penalty is None else self.batch_size
+        size = self.batch_size
+        if model.penalty is None:
+            size = self.module_.rows_at_once(CHUNK)
         with self._same_draws():
             chunks = [
                 [self._judge_once(model, x, generator) for _ in range(n_turns)]
@@ -357,7 +359,7 @@ class Judged(NamedTuple):
 def _suitable_threads(module: torch.nn.Module, batch_size: int):
     """One thread for a step so small that a second one only adds waiting."""
     n_threads = torch.get_num_threads()
-    if batch_size * module.n_weights < _WORTH_THREADS:
+    if batch_size * module.n_products < _WORTH_THREADS:
         torch.set_num_threads(1)
     try:
         yield

@@ -7,9 +7,94 @@ from torch.nn import functional as F
 
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._linear import linear
+from skae.nn.architectures._base import Architecture, Bodies, Body
 
 
-class MLP(nn.Module):
+class MLP(Architecture):
+    r"""Fully connected layers: the choice for tables.
+
+    A layer of `hidden_layer_sizes` computes
+
+    .. math:: h' = \phi(\mathrm{norm}(W h + b)),
+
+    with the activation :math:`\phi`; residual ones add their input `h` [1]_. Without
+    hidden layers the model is linear. `sample_shape` is not used: rows are flat.
+
+    Parameters
+    ----------
+    dropout : float, default=0.0
+        Share of each hidden layer's values that a step of the training sets to zero
+        [2]_. For tables of few rows.
+    layer_norm : bool, default=False
+        Whether the values of a layer are normalised within their row before the
+        activation [3]_. It steadies deep networks.
+    residual : bool, default=False
+        Whether a layer adds its input, where the widths agree; layers of another width
+        stay plain. For many layers of one width: ``hidden_layer_sizes=(256,) * 4``.
+    decoder_layer_sizes : sequence of int or None, default=None
+        Widths of the decoder's hidden layers, from the code on. None mirrors the
+        encoder; ``()`` is a linear decoder.
+
+    References
+    ----------
+    .. [1] Gorishniy, Y. et al. (2021). Revisiting deep learning models for tabular
+       data. NeurIPS.
+    .. [2] Srivastava, N. et al. (2014). Dropout: a simple way to prevent neural
+       networks from overfitting. Journal of Machine Learning Research, 15, 1929-1958.
+    .. [3] Ba, J. L., Kiros, J. R. and Hinton, G. E. (2016). Layer normalization.
+       arXiv:1607.06450.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.nn.architectures import MLP
+    >>> X = load_digits().data[:200]
+    >>> model = AutoencoderTransformer(
+    ...     4, architecture=MLP(residual=True, decoder_layer_sizes=(64,)),
+    ...     hidden_layer_sizes=(32, 32), max_iter=3, random_state=0,
+    ... )
+    >>> model.fit(X).transform(X).shape
+    (200, 4)
+    """
+
+    def __init__(
+        self,
+        *,
+        dropout: float = 0.0,
+        layer_norm: bool = False,
+        residual: bool = False,
+        decoder_layer_sizes: tuple[int, ...] | None = None,
+    ):
+        self.dropout = dropout
+        self.layer_norm = layer_norm
+        self.residual = residual
+        self.decoder_layer_sizes = decoder_layer_sizes
+
+    def __call__(
+        self, sample_shape, hidden_layer_sizes, activation, n_in, n_out
+    ) -> Bodies:
+        """Return the encoder and the decoder body; see `Architecture`."""
+        self._require_share("dropout")
+        widths = hidden_layer_sizes, tuple(reversed(hidden_layer_sizes))
+        if self.decoder_layer_sizes is not None:
+            widths = hidden_layer_sizes, self._counts("decoder_layer_sizes")
+        sides = zip(n_in, widths, n_out)
+        return tuple(self._body(*side, activation) for side in sides)
+
+    def _body(self, n_in, hidden, n_out, activation):
+        if not hidden:
+            return None
+        return MLPBody(
+            (n_in, *hidden, n_out),
+            activation,
+            dropout=self.dropout,
+            layer_norm=self.layer_norm,
+            residual=self.residual,
+        )
+
+
+class MLPBody(Body):
     """Multilayer perceptron that can carry a linear map along.
 
     Called with a ``skip`` pair (weight, bias), it adds ``x @ weight.T`` to the first
@@ -17,20 +102,40 @@ class MLP(nn.Module):
     """
 
     carries_skip = True
-    is_static = True  # the same operations for all rows: a step may be traced
+    is_static = True
 
-    def __init__(self, widths: tuple[int, ...], activation: str):
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        activation: str,
+        *,
+        dropout: float = 0.0,
+        layer_norm: bool = False,
+        residual: bool = False,
+    ):
         super().__init__()
         self.activation = activation
+        self.dropout, self.residual = dropout, residual
+        if dropout:
+            self.is_static = False
         *hidden, output = pairwise(widths)
         self.hidden = nn.ModuleList(nn.Linear(*sizes) for sizes in hidden)
+        widths = [width for _, width in hidden] if layer_norm else []
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
         self.output = nn.Linear(*output, bias=False)
 
     def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
         activation = ACTIVATIONS[self.activation]
         h = x
-        for layer in self.hidden:
-            h = activation(linear(h, layer.weight, layer.bias))
+        for i, layer in enumerate(self.hidden):
+            value = linear(h, layer.weight, layer.bias)
+            if self.norms:
+                value = self.norms[i](value)
+            value = activation(value)
+            if self.dropout:
+                value = F.dropout(value, self.dropout, self.training)
+            is_added = self.residual and layer.in_features == layer.out_features
+            h = h + value if is_added else value
         if skip is None:
             return linear(h, self.output.weight)
         weight, bias = skip
@@ -38,22 +143,3 @@ class MLP(nn.Module):
         if len(weight) == len(bias):
             return value.addmm_(x, weight.T)  # in place: a copy costs as much
         return value + F.pad(linear(x, weight), (0, len(bias) - len(weight)))
-
-
-def mlp(
-    sample_shape: tuple[int, ...] | None,
-    hidden_layer_sizes: tuple[int, ...],
-    activation: str,
-    n_in: tuple[int, int],
-    n_out: tuple[int, int],
-) -> tuple[nn.Module | None, nn.Module | None]:
-    """Encoder with `hidden_layer_sizes` and its mirror image as the decoder.
-
-    Without hidden layers both bodies are None: the linear spine stands alone.
-    `sample_shape` is not used: rows are flat.
-    """
-    if not hidden_layer_sizes:
-        return None, None
-    encoder = MLP((n_in[0], *hidden_layer_sizes, n_out[0]), activation)
-    decoder = MLP((n_in[1], *reversed(hidden_layer_sizes), n_out[1]), activation)
-    return encoder, decoder

@@ -1,0 +1,164 @@
+"""Transformer bodies for sequences."""
+
+import torch
+from torch import Tensor, nn
+
+from skae.nn._linear import linear
+from skae.nn.architectures._base import Activation, Architecture, Body, Dense
+from skae.nn.architectures._recurrent import by_params
+
+
+class Attention(Architecture):
+    r"""Self-attention for sequences of shape (length, features).
+
+    Each position becomes a vector, to which a learned one for the position is added.
+    Pre-norm transformer layers [1]_ [2]_ let all positions see one another; then a few
+    values of each go through dense layers of `hidden_layer_sizes` to the code. The
+    decoder mirrors all of it: every position at once, from the code alone. Without a
+    `sample_shape` a row is a sequence of single numbers. The time of a step grows with
+    the square of the length.
+
+    Parameters
+    ----------
+    n_layers : int, default=2
+        Transformer layers, in the encoder and in the decoder.
+    n_heads : int, default=4
+        Heads of attention; they divide the units among them.
+    n_units : int, default=64
+        Size of the vector of a position; twice as many are hidden between layers.
+    n_channels : int, default=8
+        Values of a position that the dense layers see, and make in the decoder.
+    dropout : float, default=0.0
+        Share of values that a step of the training sets to zero.
+
+    References
+    ----------
+    .. [1] Vaswani, A. et al. (2017). Attention is all you need. NeurIPS.
+    .. [2] Xiong, R. et al. (2020). On layer normalization in the transformer
+       architecture. ICML.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.nn.architectures import Attention
+    >>> phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (100, 1))
+    >>> X = np.sin(np.arange(16) + phases)
+    >>> model = AutoencoderTransformer(
+    ...     2, architecture=Attention(n_layers=1, n_units=8), sample_shape=(16, 1),
+    ...     hidden_layer_sizes=(8,), max_iter=3, random_state=0,
+    ... )
+    >>> model.fit(X).transform(X).shape
+    (100, 2)
+    """
+
+    _n_dims = (2,)
+    _shapes = "(length, features)"
+
+    def __init__(
+        self,
+        *,
+        n_layers: int = 2,
+        n_heads: int = 4,
+        n_units: int = 64,
+        n_channels: int = 8,
+        dropout: float = 0.0,
+    ):
+        self.n_layers = n_layers
+        self.n_heads = n_heads
+        self.n_units = n_units
+        self.n_channels = n_channels
+        self.dropout = dropout
+
+    def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
+        """Return the encoder and the decoder body; see `Architecture`."""
+        shape = self._row_shape(sample_shape, n_in[0])
+        self._require_counts("n_layers", "n_heads", "n_units", "n_channels")
+        self._require_share("dropout")
+        if self.n_units % self.n_heads:
+            raise ValueError(
+                f"n_units={self.n_units} of Attention must be a multiple of "
+                f"n_heads={self.n_heads}."
+            )
+        encoder = AttentionEncoder(
+            self, shape, hidden_layer_sizes, activation, n_out[0]
+        )
+        n_values = n_out[1] // shape[0]  # of a position
+        decoder = AttentionDecoder(
+            self, shape, hidden_layer_sizes, activation, n_in[1], n_values
+        )
+        return encoder, decoder
+
+    def _one_channel(self, n_features):
+        return n_features, 1
+
+
+class AttentionBody(Body):
+    """What both sides share: the transformer."""
+
+    half_precision = False  # slower than float32 on processors
+
+    def set_layers(self, options: Attention, length: int, activation: str) -> None:
+        self.is_static = not options.dropout
+        width = options.n_units
+        self.positions = nn.Parameter(torch.randn(length, width))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width,
+                options.n_heads,
+                2 * width,
+                options.dropout,
+                Activation(activation),
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(options.n_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        n_weights = sum(p.numel() for p in self.layers.parameters())
+        pairs = 2 * length**2 * width * options.n_layers
+        self.n_reused = (length - 1) * n_weights + pairs
+        self.n_kept = 16 * length * width * options.n_layers
+
+    def attend(self, h: Tensor) -> Tensor:
+        """Vectors (n, length, units) with what they have seen of one another."""
+        h = h + self.positions
+        for layer in self.layers:
+            h = layer(h)
+        return self.norm(h)
+
+
+class AttentionEncoder(AttentionBody):
+    """Sequences to a transformer, to dense layers, to outputs."""
+
+    def __init__(self, options, shape, hidden, activation, n_out):
+        super().__init__()
+        self.shape = shape
+        self.embed = nn.Linear(shape[1], options.n_units)
+        self.set_layers(options, shape[0], activation)
+        self.narrow = nn.Linear(options.n_units, options.n_channels)
+        widths = shape[0] * options.n_channels, *hidden
+        self.dense = Dense(widths, activation)
+        self.output = nn.Linear(widths[-1], n_out, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.attend(self.embed(x.unflatten(1, self.shape)))
+        return linear(self.dense(self.narrow(h).flatten(1)), self.output.weight)
+
+
+class AttentionDecoder(AttentionBody):
+    """Codes to dense layers, to a transformer over positions, to outputs."""
+
+    def __init__(self, options, shape, hidden, activation, n_in, n_values):
+        super().__init__()
+        self.n_params = n_values // shape[1]
+        self.narrow_shape = shape[0], options.n_channels
+        width = shape[0] * options.n_channels
+        self.dense = Dense((n_in, *reversed(hidden), width), activation)
+        self.embed = nn.Linear(options.n_channels, options.n_units)
+        self.set_layers(options, shape[0], activation)
+        self.output = nn.Linear(options.n_units, n_values, bias=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.attend(self.embed(self.dense(z).unflatten(1, self.narrow_shape)))
+        return by_params(self.output(h), self.n_params)
