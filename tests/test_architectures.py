@@ -220,9 +220,9 @@ def test_a_traced_step_is_the_plain_one(name):
         vectors = [group["params"][0] for group in flat_vectors(module)]
         flat = FlatParameters(module, vectors, "float32", 1)
         step = flat.gradient_step(
-            lambda terms: -terms.log_likelihood.mean(), [x[0]], trace=trace
+            lambda terms: -terms.log_likelihood.mean(), {"x": x[0]}, trace=trace
         )
-        values.append([step(x[1]), *(vector.grad for vector in vectors)])
+        values.append([step({"x": x[1]}), *(vector.grad for vector in vectors)])
     for mine, truth in zip(*values, strict=True):
         torch.testing.assert_close(mine, truth)
 
@@ -671,9 +671,24 @@ BAD_CALLABLES = [
     (returns(nn.Linear(D, 5)), rf"encoder .* \(2, {D}\) to \(2, {K}\); got \(2, 5\)"),
     (returns(None, nn.Linear(K, 5)), rf"decoder .* to \(2, {D}\); got \(2, 5\)"),
     (returns(nn.Linear(7, K)), "encoder body .* fails on rows"),
-    (returns(nn.Sequential(nn.Linear(D, K), nn.BatchNorm1d(K))), "mixes the rows"),
     (returns(nn.LSTM(D, K)), "encoder .* got tuple"),
 ]
+
+
+def test_batch_normalisation_keeps_its_statistics():
+    """Those of a pretrained network; rows stay apart."""
+    norm = nn.BatchNorm1d(K)
+    with torch.no_grad():
+        norm.running_mean.fill_(0.3)
+    body = nn.Sequential(nn.Linear(D, K), norm)
+    model = AutoencoderTransformer(
+        K, architecture=returns(body), init="random", max_iter=3, random_state=0
+    ).fit(rows())
+    fitted = model.net_.module_.encoder.module[1]
+    assert torch.equal(fitted.running_mean, norm.running_mean)
+    assert model.net_.history[-1]["train_loss"] < model.net_.history[0]["train_loss"]
+    X = rows()
+    np.testing.assert_allclose(model.transform(X[:3]), model.transform(X)[:3])
 
 
 @pytest.mark.parametrize("architecture, match", BAD_CALLABLES)

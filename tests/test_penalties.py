@@ -2,14 +2,30 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.spatial.distance import cdist
+from torch.nn import functional as F
 
-from skae.nn._latents import DiagonalNormal
-from skae.nn._model import Terms
-from skae.nn.penalties import MMD, TotalCorrelation
+from skae import AutoencoderTransformer, VAETransformer
+from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._model import LatentModel, Terms
+from skae.nn.architectures import ARCHITECTURES
+from skae.nn.likelihoods import Gaussian
+from skae.nn.penalties import (
+    L1,
+    MMD,
+    Adversarial,
+    Contractive,
+    KLSparsity,
+    Orthogonal,
+    TotalCorrelation,
+)
 from skae.nn.priors import Normal
+
+SMALL = {"hidden_layer_sizes": (32,), "random_state": 0}
 
 
 def randn(*shape, seed=0):
@@ -52,3 +68,281 @@ def test_mmd_tells_laws_apart():
     assert abs(mean) < 3 * error
     for other in (randn(n, 2) + 0.5, 0.5 * randn(n, 2)):
         assert MMD()(None, None, batch(other)) > 10 * max(map(abs, same))
+
+
+def of_codes(penalty, z):
+    """Value of a penalty that asks codes alone."""
+    return float(penalty(None, None, Terms(None, None, z, Point(z), None)))
+
+
+def test_l1_is_the_mean_one_norm_and_vanishes_at_its_target():
+    z = randn(50, 4)
+    assert of_codes(L1(), z) == pytest.approx(float(z.abs().sum(1).mean()))
+    at_target = z / z.abs().mean(0) * 0.3
+    assert of_codes(L1(target=0.3), at_target) == pytest.approx(0, abs=1e-12)
+    assert of_codes(L1(target=0.3), 2 * at_target) == pytest.approx(4 * 0.3)
+
+
+def test_kl_sparsity_is_that_of_bernoulli_laws():
+    z, rho = randn(50, 4), 0.2
+    active = (1 / (1 + np.exp(-z.numpy()))).mean(0)
+    truth = stats.entropy([[rho] * 4, [1 - rho] * 4], [active, 1 - active]).sum()
+    assert of_codes(KLSparsity(rho), z) == pytest.approx(truth)
+    off = torch.full((5, 2), -200.0, dtype=torch.float64)
+    assert math.isfinite(of_codes(KLSparsity(rho), off))
+
+
+def test_orthogonal_is_the_sum_of_squared_correlations():
+    z = randn(50, 4) @ randn(4, 4, seed=1)
+    correlations = np.corrcoef(z.T)
+    truth = (correlations**2).sum() - 4
+    assert of_codes(Orthogonal(), z) == pytest.approx(truth)
+    constant = torch.cat([z, torch.ones(50, 1, dtype=torch.float64)], 1)
+    assert of_codes(Orthogonal(), constant) == pytest.approx(truth)
+
+
+# The contractive penalty.
+
+
+def make_model(latent, d=5, k=3):
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        n_out = k * latent.n_params, d
+        bodies = ARCHITECTURES["mlp"](None, (6,), "tanh", (d, k), n_out)
+        prior = Normal(k) if latent is DiagonalNormal else None
+        model = LatentModel(d, k, bodies, latent, Gaussian(d), prior).double()
+        for p in model.spine.parameters():
+            torch.nn.init.normal_(p, std=0.5)
+    return model
+
+
+def squared_jacobian_norms(model, x):
+    def code(row):
+        return model.encode(row[None]).mean[0]
+
+    jacobians = [torch.autograd.functional.jacobian(code, row) for row in x]
+    return torch.stack([j.square().sum() for j in jacobians])
+
+
+@pytest.mark.parametrize("latent", [Point, DiagonalNormal])
+def test_contractive_is_the_squared_norm_of_the_jacobian(latent):
+    model, x = make_model(latent), randn(7, 5)
+    truth = squared_jacobian_norms(model, x)
+    torch.testing.assert_close(Contractive()(model, x, None), truth)
+    with torch.no_grad():  # held-out rows are judged so
+        torch.testing.assert_close(Contractive()(model, x, None), truth)
+
+
+def test_contractive_reaches_the_weights():
+    model, x = make_model(Point), randn(7, 5)
+    weight = model.spine.encode_weight
+
+    def value(shift=0.0):
+        with torch.no_grad():
+            weight[0, 0] += shift
+        total = Contractive()(model, x, None).sum()
+        with torch.no_grad():
+            weight[0, 0] -= shift
+        return total
+
+    (gradient,) = torch.autograd.grad(value(), weight)
+    step = 1e-5
+    slope = (value(step) - value(-step)) / (2 * step)
+    assert float(gradient[0, 0]) == pytest.approx(slope.item(), rel=1e-6)
+
+
+def test_hutchinsons_estimate_is_unbiased():
+    torch.manual_seed(0)
+    model, x = make_model(Point), randn(2, 5)
+    draws = torch.stack([Contractive(n_exact=2)(model, x, None) for _ in range(2000)])
+    draws, truth = draws.detach(), squared_jacobian_norms(model, x)
+    error = draws.std(0) / len(draws) ** 0.5
+    assert ((draws.mean(0) - truth).abs() < 4.5 * error).all()
+    assert (error > 0).all()
+
+
+# The adversarial penalty.
+
+
+def test_each_side_of_the_game_gets_its_own_gradient():
+    torch.manual_seed(0)
+    penalty = Adversarial((8,))
+    penalty.start(2)
+    z = torch.randn(30, 2, requires_grad=True)
+    torch.manual_seed(1)
+    value = penalty(None, None, Terms(None, None, z, Point(z), None))
+    weights = list(penalty.discriminator.parameters())
+    to_codes, *to_weights = torch.autograd.grad(value, [z, *weights])
+    torch.manual_seed(1)
+    drawn = torch.randn_like(z)
+    deceived = F.softplus(-penalty.discriminator(z)).mean()
+    assert torch.equal(to_codes, torch.autograd.grad(deceived, z)[0])
+    loss = F.softplus(-penalty.discriminator(drawn)).mean()
+    loss = loss + F.softplus(penalty.discriminator(z)).mean()
+    for mine, truth in zip(to_weights, torch.autograd.grad(loss, weights)):
+        torch.testing.assert_close(mine, truth)
+
+
+def test_the_discriminator_trains_with_the_one_optimiser(digits):
+    model = AutoencoderTransformer(2, penalty="adversarial", max_iter=2, **SMALL).fit(
+        digits
+    )
+    net = model.net_
+    assert type(net.optimizer_) is torch.optim.AdamW
+    n_weights = sum(p.numel() for p in net.module_.parameters())
+    groups = net.optimizer_.param_groups
+    assert sum(len(group["params"][0]) for group in groups) == n_weights
+    assert not hasattr(model, "validation_loss_curve_")
+
+
+# In a fit.
+
+
+def energy_distance(Z):
+    """Of codes and as many standard normal draws (Szekely and Rizzo, 2013)."""
+    drawn = np.random.default_rng(0).normal(size=Z.shape)
+
+    def mean_within(A):
+        return cdist(A, A).sum() / (len(A) * (len(A) - 1))
+
+    return 2 * cdist(Z, drawn).mean() - mean_within(Z) - mean_within(drawn)
+
+
+def codes(X, estimator=AutoencoderTransformer, **params):
+    model = estimator(6, max_iter=60, **SMALL, **params).fit(X)
+    return model.transform(X)
+
+
+@pytest.fixture(scope="module")
+def unpenalized(digits):
+    return codes(digits, penalty=lambda model, x, terms: 0 * terms.z.sum())
+
+
+@pytest.mark.parametrize("name", ["mmd", "adversarial"])
+def test_codes_are_brought_to_the_prior(name, digits, unpenalized):
+    mine = codes(digits, penalty=name)
+    assert energy_distance(mine) < energy_distance(unpenalized) / 3
+
+
+def test_the_mean_activation_reaches_its_target(digits):
+    for target in (0.1, 0.3):
+        sizes = np.abs(codes(digits, penalty=L1(target), penalty_weight=10.0))
+        assert sizes.mean() == pytest.approx(target, rel=0.2)
+        logits = codes(digits, penalty=KLSparsity(target))
+        active = 1 / (1 + np.exp(-logits))
+        assert active.mean(0) == pytest.approx(np.full(6, target), rel=0.2)
+
+
+def test_latents_are_decorrelated(digits, unpenalized):
+    def dependence(Z):
+        return (np.corrcoef(Z.T) ** 2).sum() - Z.shape[1]
+
+    mine = codes(digits, penalty="orthogonal", penalty_weight=10.0)
+    assert dependence(mine) < dependence(unpenalized) / 3
+
+
+def test_a_contractive_encoder_reacts_less(digits, unpenalized):
+    def reaction(**params):
+        model = AutoencoderTransformer(6, max_iter=60, **SMALL, **params).fit(digits)
+        module = model.net_.module_
+        x = module.standardize(torch.from_numpy(digits[:50])).float()
+        return float(squared_jacobian_norms(module, x).detach().mean())
+
+    plain = reaction(penalty=lambda model, x, terms: 0 * terms.z.sum())
+    assert reaction(penalty="contractive", penalty_weight=1.0) < plain / 2
+
+
+def test_with_a_penalty_codes_start_with_unit_variance(digits):
+    model = AutoencoderTransformer(4, penalty="l1", max_iter=0).fit(digits)
+    assert model.transform(digits).std(0, ddof=1) == pytest.approx(np.ones(4))
+
+
+def test_a_list_is_a_weighted_sum(digits):
+    def curve(penalty, weight):
+        params = {"penalty": penalty, "penalty_weight": weight, "max_iter": 2, **SMALL}
+        return AutoencoderTransformer(3, **params).fit(digits).loss_curve_
+
+    both = curve(["l1", Orthogonal()], [0.5, 2.0])
+    halves = curve([L1(), L1(), "orthogonal"], [0.25, 0.25, 2.0])
+    assert both == pytest.approx(halves, rel=1e-6)
+    assert both != pytest.approx(curve("l1", 0.5), rel=1e-3)
+
+
+def test_a_callable_is_given_model_rows_and_terms(digits):
+    def shrink(model, x, terms):
+        assert isinstance(model, LatentModel) and len(x) == len(terms.z)
+        return terms.z.square().sum(1)
+
+    small = codes(digits, penalty=shrink, penalty_weight=10.0)
+    assert (small.std(0) < 0.5).all()
+
+
+def test_the_users_object_stays_as_it_is(digits):
+    penalty = Adversarial()
+    AutoencoderTransformer(2, penalty=penalty, max_iter=1, **SMALL).fit(digits)
+    assert not list(penalty.parameters())
+
+
+@pytest.mark.parametrize(
+    "estimator, params, error, match",
+    [
+        (
+            AutoencoderTransformer,
+            {"penalty": "total_correlation"},
+            ValueError,
+            "needs a posterior",
+        ),
+        (VAETransformer, {"penalty": "l2"}, ValueError, "'penalty' parameter .*'mmd'"),
+        (
+            AutoencoderTransformer,
+            {"penalty": ["l1", "l2"]},
+            ValueError,
+            "penalty='l2' is none of 'l1', ",
+        ),
+        (
+            AutoencoderTransformer,
+            {"penalty": ["l1", "mmd"], "penalty_weight": [1.0]},
+            ValueError,
+            "1 values for 2 penalties",
+        ),
+        (
+            AutoencoderTransformer,
+            {"penalty": "l1", "penalty_weight": -1.0},
+            ValueError,
+            "'penalty_weight' parameter",
+        ),
+        (
+            AutoencoderTransformer,
+            {"penalty": ["l1"], "penalty_weight": [-1.0]},
+            ValueError,
+            "penalty_weight must be >= 0; got -1.0",
+        ),
+        (AutoencoderTransformer, {"penalty": L1}, TypeError, "must be a name"),
+        (
+            VAETransformer,
+            {"penalty": "adversarial", "early_stopping": True},
+            ValueError,
+            "early_stopping=True, but penalty='adversarial'",
+        ),
+    ],
+)
+def test_bad_penalties_are_named_before_training(
+    estimator, params, error, match, digits
+):
+    model = estimator(2, **params)
+    with pytest.raises(error, match=match):
+        model.fit(digits)
+    assert not hasattr(model, "net_")
+
+
+@pytest.mark.parametrize(
+    "make, match",
+    [
+        (lambda: L1(-1), "target must be >= 0"),
+        (lambda: KLSparsity(1.0), r"target must lie within \(0, 1\)"),
+        (lambda: Contractive(0), "n_exact must be >= 1"),
+    ],
+)
+def test_bad_options_are_named(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()

@@ -47,6 +47,13 @@ class DiagonalNormal:
     def detach(self) -> "DiagonalNormal":
         return DiagonalNormal(self.mean.detach(), self.log_std.detach())
 
+    def under_noise(self, ratio: float) -> "DiagonalNormal":
+        """The posterior where the likelihood's variance is 1 / `ratio` times as large;
+        exact in a linear model, whose rows then tell so much less of their codes."""
+        variance = (2 * self.log_std).exp()
+        changed = 1 / (1 + (1 / variance - 1).clamp(min=0) * ratio)
+        return DiagonalNormal(self.mean * ratio * changed / variance, changed.log() / 2)
+
     def rsample(self, noise: Tensor) -> Tensor:
         """Draw by the reparameterisation trick from standard normal `noise`."""
         return self.mean + self.std * noise

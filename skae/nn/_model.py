@@ -133,6 +133,8 @@ class LatentModel(nn.Module):
         # likelihood's noises (k, m) that suit each, set after training.
         self.register_buffer("size_weights", torch.ones(n_components))
         self.register_buffer("size_noises", None)
+        # Of the variance that the encoder was trained for to that of the likelihood.
+        self.noise_ratio = 1.0
 
     @property
     def n_weights(self) -> int:
@@ -202,7 +204,8 @@ class LatentModel(nn.Module):
         spine = self.spine
         x = x.to(spine.encode_weight.dtype)
         params = _sum(self.encoder, x, spine.encode_weight, spine.encode_bias)
-        return self.latent.from_params(params)
+        q = self.latent.from_params(params)
+        return q if self.noise_ratio == 1 else q.under_noise(self.noise_ratio)
 
     def decode(self, z: Tensor, is_kept: Tensor | None = None) -> Tensor:
         """Parameters of the likelihood, (n, d * n_params), of the latents for which

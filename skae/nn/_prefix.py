@@ -23,14 +23,14 @@ from skae.nn.architectures import Body
 _LEAST_LEFT = 1e-3
 
 # Of the weight of a size's error.
-_POWER = 0.5
+_POWER = 0.4
 
 
 def random_prefixes(k: int, generator: torch.Generator) -> Tensor:
     """Masks (s, 1, k) of the first latents, ones and zeros.
 
     A size of each octave 1, 2, 3-4, 5-8 and so on up to k: every second time the
-    largest, otherwise any.
+    largest, otherwise any. And k itself, the code that most users take.
     """
     device = generator.device
     n_octaves = (k - 1).bit_length() + 1
@@ -39,6 +39,7 @@ def random_prefixes(k: int, generator: torch.Generator) -> Tensor:
     is_top, share = torch.rand(2, n_octaves, generator=generator, device=device)
     sizes = bottoms + (share * (tops - bottoms + 1)).long()
     sizes = torch.where(is_top < 0.5, tops, sizes)
+    sizes = torch.cat([sizes, tops[-1:]])
     ranks = torch.arange(1, k + 1, device=device)
     return (ranks <= sizes[:, None, None]).float()
 
@@ -121,14 +122,21 @@ def truncated(model: LatentModel, k: int) -> LatentModel:
     if model.prior is not None:
         short.prior = type(model.prior)(k).to(model.shift)
     if model.metric is not None:
-        short.metric = torch.linalg.inv(torch.linalg.inv(model.metric)[:k, :k])
+        short.metric = _inverse(_inverse(model.metric)[:k, :k])
     if model.size_noises is not None:
         short.likelihood = copy.deepcopy(model.likelihood)
         short.likelihood.set_noise(model.size_noises[k - 1])
+        ratio = (model.size_noises[-1] / model.size_noises[k - 1]).log().mean().exp()
+        short.noise_ratio = model.noise_ratio * min(float(ratio), 1.0)
         short.size_noises = model.size_noises[:k]
     if model.start is not None:
         short.start = truncated(model.start, k)
     return short
+
+
+def _inverse(metric: Tensor) -> Tensor:
+    """Zeros, where nothing is known, stay."""
+    return torch.linalg.inv(metric) if metric.any() else metric
 
 
 def _first(weight: Tensor) -> nn.Parameter:

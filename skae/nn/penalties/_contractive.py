@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skae.nn._precision import single
 from skae.nn.penalties._base import Penalty
@@ -33,7 +34,8 @@ class Contractive(Penalty):
 
     def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
         is_training = torch.is_grad_enabled()
-        with torch.enable_grad():
+        # Only the plain kernel of attention has a second derivative.
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             x = x.detach().requires_grad_()
             code = model.encode(x).mean
             slopes = [
