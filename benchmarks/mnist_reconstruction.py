@@ -1,8 +1,8 @@
 """Squared error of MNIST's test images through 30 numbers.
 
-The network of Hinton and Salakhutdinov (2006), 784-1000-500-250-30 and its mirror image,
-whose error after pre-training was 3.00 an image, and PCA's 13.87. The curve is the
-held-out error over the minutes of the fit, of the encoder's codes.
+The network of Hinton and Salakhutdinov (2006), 784-1000-500-250-30 and its mirror
+image, whose error after pre-training was 3.00 an image, and PCA's 13.87. The curve is
+the held-out error over the minutes of the fit, of the encoder's codes.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import numpy as np
 from contest import squared_error
 from data_sets import N_MNIST_TRAIN, load_mnist
 from reporting import RESULTS, environment, write_json
-from skorch.callbacks import EpochTimer
 from sklearn.decomposition import PCA
+from skorch.callbacks import EpochTimer
 
 from skae import AutoencoderTransformer
 

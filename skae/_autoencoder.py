@@ -98,7 +98,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         Largest number of epochs. 0 leaves the model at its start: PCA.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out rows, keep the epoch that is best on them (the start
-        included) and end when they stop improving. "auto" does so from 10 rows on.
+        included) and end when they stop improving. "auto" does so from 10 rows on, but
+        not for the linear model, nor with the adversarial penalty, whose epochs do not
+        compare.
     validation_fraction : float, default=0.1
         Share of rows held out. The PCA of the start sees all rows.
     n_iter_no_change : int, default=20
@@ -185,7 +187,6 @@ class AutoencoderTransformer(BaseAutoencoder):
     }
 
     _latent = Point
-    _densities = {"mixture": BaseAutoencoder._draw_from_mixture}
 
     def __init__(
         self,
@@ -267,6 +268,14 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _study_codes(self, model, kept, seed):
         generator = torch.Generator(kept.device).manual_seed(seed)
         model.metric = code_metric(model, kept, generator)
+
+    @property
+    def _densities(self):
+        densities = {"mixture": BaseAutoencoder._draw_from_mixture}
+        penalty = self.net_.module_.penalty
+        if penalty is not None and penalty.matches_prior:
+            densities["prior"] = BaseAutoencoder._draw_from_prior
+        return densities
 
     @property
     def _n_code_steps(self):

@@ -31,6 +31,7 @@ from skae.nn._model import frozen
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Columns
 from skae.nn.penalties import PENALTIES
+from skae.nn.priors import Normal
 from skae.training._batches import CHUNK
 
 
@@ -167,8 +168,9 @@ class BaseAutoencoder(
             Of the draws; pass an int for the same rows each time.
         density : {"prior", "mixture"} or None, default=None
             Where codes are drawn from: the prior of a variational model, or a Gaussian
-            mixture fitted on codes of training rows [1]_. None is the prior where the
-            model has one, otherwise the mixture.
+            mixture fitted on codes of training rows [1]_. None is the prior of a
+            variational model, otherwise the mixture. An autoencoder has a prior with
+            the penalties "mmd" and "adversarial": the standard normal law.
         observation_noise : bool or None, default=None
             Whether rows are drawn from the likelihood around the decoded codes: counts,
             categories, values with noise. Otherwise they are its means. None draws
@@ -299,6 +301,12 @@ class BaseAutoencoder(
 
     def _draw_from_mixture(self, n_samples, random_state):
         return self._mixture.sample(n_samples, random_state)
+
+    def _draw_from_prior(self, n_samples, random_state):
+        """Of a model without one, the standard normal law that penalties ask for."""
+        model, generator = self.net_.module_, self._generator(random_state)
+        prior = model.current_prior() or Normal(model.n_components).to(model.shift)
+        return prior.sample(n_samples, generator).detach().double()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

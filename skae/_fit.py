@@ -19,6 +19,7 @@ from skae.nn._model import LatentModel, frozen
 from skae.nn._prefix import truncated
 from skae.nn._start import LinearStart, start_at, start_at_random
 from skae.nn.architectures import ARCHITECTURES, make_bodies
+from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet, training_callbacks
 from skae.training._batches import CHUNK, HeldOut
 from skae.training._hardware import resolve_device, resolve_precision
@@ -135,11 +136,16 @@ class Fitting(ABC):
         """Whether the start leaves more than rounding to learn.
 
         A posterior can always learn: the shape of the density. So can an objective
-        beside the reconstruction.
+        beside the reconstruction. A linear autoencoder cannot beat PCA.
         """
-        has_more = model.penalty is not None or self.noise is not None
-        is_posterior = self._latent is not Point
-        return is_posterior or has_more or model.unexplained > _NOTHING_LEFT**0.5
+        if self._latent is not Point or model.penalty is not None or self.noise:
+            return True
+        is_optimal = model.is_linear_point and isinstance(
+            model.likelihood, SquaredError
+        )
+        if self.init == "pca" and is_optimal:
+            return False
+        return model.unexplained > _NOTHING_LEFT**0.5
 
     def _check_parameters(self, previous):
         """Raise where parameters contradict one another, or the fit that goes on."""
@@ -232,7 +238,8 @@ class Fitting(ABC):
         holds_out = self.early_stopping and n_rows > 1
         if self.early_stopping == "auto":
             is_comparable = model.penalty is None or model.penalty.is_comparable
-            holds_out = n_rows >= _FEWEST_ROWS_TO_SPLIT and is_comparable
+            is_enough = n_rows >= _FEWEST_ROWS_TO_SPLIT
+            holds_out = is_enough and is_comparable and not model.is_linear_point
         return HeldOut(self.validation_fraction, seed) if holds_out else None
 
     def _make_net(self, model, rows, seed, split, incremental):

@@ -464,12 +464,7 @@ class VAETransformer(BaseAutoencoder):
         noise = torch.randn(q.mean.shape, generator=generator).to(x.device)
         return q.rsample(noise)
 
-    def _draw_from_prior(self, n_samples, random_state):
-        generator = self._generator(random_state)
-        prior = self.net_.module_.current_prior()
-        return prior.sample(n_samples, generator).detach().double()
-
     _densities = {
-        "prior": _draw_from_prior,
+        "prior": BaseAutoencoder._draw_from_prior,
         "mixture": BaseAutoencoder._draw_from_mixture,
     }

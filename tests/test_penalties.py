@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 from scipy.spatial.distance import cdist
+from sklearn.model_selection import GridSearchCV
 from torch.nn import functional as F
 
 from skae import AutoencoderTransformer, VAETransformer
@@ -346,3 +347,24 @@ def test_bad_penalties_are_named_before_training(
 def test_bad_options_are_named(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+def test_codes_that_follow_the_prior_are_sampled_from_it(digits):
+    model = AutoencoderTransformer(3, penalty="mmd", max_iter=30, **SMALL).fit(digits)
+    rows = model.sample(500, random_state=0, density="prior")
+    drawn = model.transform(rows)
+    # The encoder finds the standard normal codes again, about.
+    assert np.abs(drawn.mean(0)).max() < 0.4
+    assert 0.6 < drawn.std(0).min() and drawn.std(0).max() < 1.3
+    plain = AutoencoderTransformer(3, max_iter=1, **SMALL).fit(digits)
+    with pytest.raises(ValueError, match="density='prior' is not one of 'mixture'"):
+        plain.sample(1, density="prior")
+
+
+def test_options_are_searched(iris):
+    model = AutoencoderTransformer(1, penalty=KLSparsity(), max_iter=1, **SMALL)
+    search = GridSearchCV(model, {"penalty__target": [0.1, 0.2]}, cv=2).fit(iris)
+    assert search.best_params_["penalty__target"] in (0.1, 0.2)
+    best = search.best_estimator_.penalty
+    assert repr(best) == f"KLSparsity(target={best.target})"
+    assert model.penalty.target == 0.05

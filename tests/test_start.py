@@ -256,3 +256,22 @@ def test_units_do_not_matter(factor, iris):
     vae = start(VAETransformer, 2, iris * factor)
     expected = PCA(2).fit(iris * factor).score(iris * factor)
     assert vae.score(iris * factor) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("name, k", [("iris", 2), ("digits", 8)])
+def test_the_linear_autoencoder_finds_pca_from_random_weights(name, k, request):
+    X = request.getfixturevalue(name)
+    params = {"hidden_layer_sizes": (), "init": "random", "random_state": 0}
+    model = AutoencoderTransformer(k, **params).fit(X)
+    pca = PCA(k).fit(X)
+    errors = [((reconstruct(m, X) - X) ** 2).sum() for m in (model, pca)]
+    assert errors[0] < 1.001 * errors[1]
+    axes = model.net_.module_.spine.decode_weight.detach().numpy()
+    assert np.degrees(subspace_angles(axes, pca.components_.T).max()) < 1
+
+
+def test_the_linear_autoencoder_stays_at_pca(iris):
+    model = AutoencoderTransformer(2, hidden_layer_sizes=()).fit(iris)
+    assert model.n_iter_ == 0
+    pca = PCA(2).fit(iris)
+    assert relative_error(reconstruct(model, iris), reconstruct(pca, iris)) < 1e-6

@@ -147,6 +147,12 @@ class LatentModel(nn.Module):
         return [body for body in (self.encoder, self.decoder) if body is not None]
 
     @property
+    def is_linear_point(self) -> bool:
+        """Whether this is the linear autoencoder: its loss has one minimum, and what
+        fits the rows fits others."""
+        return self.latent is Point and not self.bodies
+
+    @property
     def n_products(self) -> int:
         """Multiply-adds of a row, about: one for each weight, more where it is used
         again at other positions."""

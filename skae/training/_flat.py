@@ -20,6 +20,9 @@ _PARTS = ("hidden", "output", "likelihood", "prior", "penalty")
 # Slowest speed of the linear start, where it leaves next to nothing unexplained.
 _SLOWEST = 1e-2
 
+# Of the linear autoencoder, which has nothing but its spine to move.
+_SPEED_OF_LINEAR = 8.0
+
 
 class FlatParameters:
     """Bind a module to averages of flat vectors, and a computing twin to the vectors.
@@ -159,6 +162,8 @@ def flat_vectors(module: nn.Module) -> list[dict]:
     """
     groups = _groups(module)
     output_speed = max(module.unexplained, _SLOWEST)
+    if module.is_linear_point:
+        output_speed = _SPEED_OF_LINEAR
     speeds = dict.fromkeys(_PARTS, 1.0) | {"output": output_speed, "likelihood": 10.0}
     return [
         {

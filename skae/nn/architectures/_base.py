@@ -1,6 +1,5 @@
 """What architecture objects share, and the bodies that they make."""
 
-import inspect
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,15 +9,15 @@ from torch import Tensor, nn
 
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._linear import linear
+from skae.nn._options import Options
 
 Bodies = tuple[nn.Module | None, nn.Module | None]
 
 
-class Architecture:
+class Architecture(Options):
     """Base of the architecture objects: options, and a call that makes two bodies.
 
-    Options are parameters of the constructor, which only assigns them: scikit-learn
-    clones an object by them, and searches over them, as ``architecture__channels``.
+    A search goes over them as ``architecture__channels``.
     """
 
     # Numbers of dimensions that a row may have, and what a message calls its shapes.
@@ -52,53 +51,6 @@ class Architecture:
             None is a zero map.
         """
         raise NotImplementedError
-
-    @classmethod
-    def _defaults(cls) -> dict:
-        parameters = inspect.signature(cls).parameters
-        return {name: parameter.default for name, parameter in parameters.items()}
-
-    def get_params(self, deep: bool = True) -> dict:
-        """Return the options by name.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Ignored: no option has options.
-
-        Returns
-        -------
-        params : dict
-        """
-        return {name: getattr(self, name) for name in self._defaults()}
-
-    def set_params(self, **params) -> "Architecture":
-        """Set options.
-
-        Parameters
-        ----------
-        **params : dict
-            Options by name.
-
-        Returns
-        -------
-        self : Architecture
-        """
-        known = self._defaults()
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(
-                    f"{name!r} is not an option of {type(self).__name__}; there are: "
-                    f"{', '.join(known)}."
-                )
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        defaults = self._defaults().items()
-        values = ((name, getattr(self, name), default) for name, default in defaults)
-        changed = (f"{n}={v!r}" for n, v, default in values if repr(v) != repr(default))
-        return f"{type(self).__name__}({', '.join(changed)})"
 
     def _row_shape(
         self, sample_shape: tuple[int, ...] | None, n_features: int

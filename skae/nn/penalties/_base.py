@@ -5,14 +5,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from skae.nn._options import Options
 from skae.nn._precision import single
 
 
-class Penalty(nn.Module):
+class Penalty(Options, nn.Module):
     """What the objective adds to the loss; the contract.
 
     Called with the model, the standardized rows (n, d) and their `Terms`, it returns
-    one value per row, or one for all rows. Own parameters train with the model.
+    one value per row, or one for all rows. Own parameters train with the model. Options
+    of the constructor are searched as ``penalty__target``, say.
     """
 
     # What the weight is multiplied by, so that a weight of one shows.
