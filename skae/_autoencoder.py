@@ -30,9 +30,11 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=2
+    n_components : int or float, default=2
         Size of the code. It may exceed the number of features; what the linear start
-        cannot use starts at zero.
+        cannot use starts at zero. A float within (0, 1) is the share of the held-out
+        rows' variance to explain: as many latents as PCA needs for it are trained in
+        order, and the fewest that reach it are kept.
     hidden_layer_sizes : int or sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
         linear model.
@@ -84,6 +86,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     ordered : bool, default=False
         Whether latents are sorted by importance, like those of PCA: any prefix of a
         code is a good code of that size (nested dropout [2]_), which `truncate` takes.
+        Sizes share one network: it takes longer than one size, and gains from a higher
+        rate (``max_iter=200, learning_rate_init=8e-3``).
     init : {"pca", "random"}, default="pca"
         Where training starts: at PCA, or at random weights.
     alpha : float, default=30.0
@@ -137,6 +141,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     best_loss_ : float or None
         Held-out loss of the epoch that was kept, the start included; without held-out
         rows the training loss of the last epoch, None if nothing was trained.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Share of the variance of held-out rows that each latent explains beyond those
+        before it; only with `ordered` latents. Its cumulative sum is the curve by which
+        PCA's size is chosen.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
     n_features_in_ : int

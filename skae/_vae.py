@@ -38,9 +38,11 @@ class VAETransformer(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=2
+    n_components : int or float, default=2
         Size of the code. It may exceed the number of features; what the linear start
-        cannot use starts at zero.
+        cannot use starts at zero. A float within (0, 1) is the share of the held-out
+        rows' variance to explain: as many latents as PCA needs for it are trained in
+        order, and the fewest that reach it are kept.
     hidden_layer_sizes : int or sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
         linear model.
@@ -179,6 +181,10 @@ class VAETransformer(BaseAutoencoder):
     n_active_components_ : int
         Number of latents whose posterior mean has a variance above 0.01 over these rows
         [7]_: the others say nothing of a row.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Share of the variance of held-out rows that each latent explains beyond those
+        before it; only with `ordered` latents. Its cumulative sum is the curve by which
+        PCA's size is chosen.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest:
         "valid_rate" and "valid_distortion" of each epoch are the divergence and minus

@@ -28,6 +28,7 @@ METHODS = [
     "sample",
     "score",
     "score_samples",
+    "truncate",
 ]
 
 NAMES = [f"skae.{name}" for name in skae.__all__]
