@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from data_sets import Split, Table, loaders, subsample
-from reporting import RESULTS, environment, print_table, write_json
+from few_labels_report import report, summary
+from reporting import RESULTS, environment, write_json
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
@@ -26,7 +27,6 @@ from sklearn.preprocessing import StandardScaler
 from skae import AutoencoderTransformer
 
 SHARES = (0.05, 0.1, 0.25)
-MEASURES = ("auroc", "balanced_accuracy", "auroc_fixed_C")
 TUNED = (
     "digits",
     "breast_cancer",
@@ -49,12 +49,6 @@ LEFT_OUT = {
 
 _STRENGTHS = np.logspace(-4, 2, 7)  # C of the logistic regression
 _FOLDS = 5
-_HINDSIGHT = "best of raw and PCA"
-_RIVALS = {
-    "raw": ("raw",),
-    "raw and PCA": ("raw", "PCA", "PCA whitened"),
-    _HINDSIGHT: (_HINDSIGHT,),
-}
 
 
 def autoencoder(n_components: int, seed: int, **changes) -> AutoencoderTransformer:
@@ -169,73 +163,6 @@ def compare(table: Table, seed: int):
         }
 
 
-def means(rows: list[dict], measure: str = "auroc") -> dict[str, float]:
-    """Of each contender, and of the best of raw and PCA: chosen after the fact, for the
-    table, among all sizes."""
-    names = rows[0]["measures"]
-    found = {
-        name: float(np.mean([row["measures"][name][measure] for row in rows]))
-        for name in names
-    }
-    linear = [found[name] for name in names if not name.startswith("AE")]
-    return found | {_HINDSIGHT: max(linear)}
-
-
-def by_table(rows: list[dict]) -> dict[str, list[dict]]:
-    tables = dict.fromkeys(row["table"] for row in rows)
-    return {name: [row for row in rows if row["table"] == name] for name in tables}
-
-
-def n_wins(rows: list[dict], name: str, others: tuple, measure: str) -> int:
-    """Number of tables where `name` is better than each of the others."""
-    tables = [means(own, measure) for own in by_table(rows).values()]
-    return sum(all(mean[name] > mean[o] for o in others) for mean in tables)
-
-
-def summary(rows: list[dict]) -> dict:
-    """Of all tables, and of those that chose nothing."""
-    unseen = [row for row in rows if row["table"] not in TUNED]
-    groups = {"all": rows, "unseen": unseen}
-    return {name: _summary(chosen) for name, chosen in groups.items() if chosen}
-
-
-def _summary(rows: list[dict]) -> dict:
-    tables = by_table(rows)
-    found = {"n_tables": len(tables), "measures": {}}
-    for measure in MEASURES:
-        each = [means(own, measure) for own in tables.values()]
-        found["measures"][measure] = {
-            name: {"mean": float(np.mean([mean[name] for mean in each]))}
-            | {
-                "better_than_" + rival.replace(" ", "_"): n_wins(
-                    rows, name, others, measure
-                )
-                for rival, others in _RIVALS.items()
-            }
-            for name in each[0]
-        }
-    return found
-
-
-def report(results: dict) -> None:
-    names = ("raw", "PCA", "PCA whitened", _HINDSIGHT)
-    names += tuple(n for n in results["rows"][0]["measures"] if n.startswith("AE"))
-    for share in (*SHARES, None):
-        chosen = [row for row in results["rows"] if share in (None, row["share"])]
-        print(f"\nAUROC, {'all shares' if share is None else f'{share:.0%}'} of labels")
-        lines = []
-        for table, rows in by_table(chosen).items():
-            mean = means(rows)
-            mark = "" if table in TUNED else " *"
-            lines.append((table + mark, *(f"{mean[name]:.4f}" for name in names)))
-        print_table(("table (* chose nothing)", *names), lines)
-    for group, found in results["summary"].items():
-        for measure, lines in found["measures"].items():
-            print(f"\n{measure}, {found['n_tables']} tables ({group}), better than ...")
-            lines = [(name, *line.values()) for name, line in lines.items()]
-            print_table(("features", "mean", *_RIVALS), lines)
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     names = [name for name in loaders() if name not in LEFT_OUT]
@@ -259,8 +186,8 @@ def main() -> None:
     results = {"rows": []}
     if arguments.resume and arguments.output.exists():
         results |= json.loads(arguments.output.read_text())
-    results |= {"environment": environment(), "max_rows": arguments.max_rows}
-    results["left_out"] = LEFT_OUT
+    results.setdefault("environment", environment())
+    results |= {"max_rows": arguments.max_rows, "left_out": LEFT_OUT}
     done = {(row["table"], row["split"]) for row in results["rows"]}
     available = loaders()
     tables = [
@@ -274,9 +201,9 @@ def main() -> None:
             results["rows"] += compare(table, seed)
             write_json(arguments.output, results)
             print(f"{table.name}, split {seed}", flush=True)
-    results["summary"] = summary(results["rows"])
+    results["summary"] = summary(results["rows"], TUNED)
     write_json(arguments.output, results)
-    report(results)
+    report(results, TUNED)
 
 
 if __name__ == "__main__":
