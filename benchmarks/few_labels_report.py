@@ -8,7 +8,8 @@ MEASURES = ("auroc", "balanced_accuracy", "auroc_fixed_C")
 _LINEAR = "best of raw and PCA"
 _RIVALS = {
     "raw": ("raw",),
-    "raw and PCA": ("raw", "PCA", "PCA whitened"),
+    "raw and PCA": ("raw", "PCA"),
+    "raw and PCA, whitened or not": ("raw", "PCA", "PCA whitened"),
     _LINEAR: (_LINEAR,),
 }
 # Means that differ by less are level: both are perfect, mostly.
