@@ -64,7 +64,7 @@ def compare(name: str, seed: int, params: dict) -> dict:
         "seed": seed,
         "seconds": seconds,
         "sizes": sizes,
-        "explained": list(ordered.explained_variance_ratio_.cumsum()),
+        "explained": ordered.explained_variance_ratio_.cumsum().tolist(),
     }
 
 

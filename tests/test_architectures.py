@@ -448,8 +448,8 @@ def test_recurrent_summaries_have_seen_every_position(cell, bidirectional):
     assert gradient.all()
     assert decoder(randn(1, K)).shape == (1, D * N_PARAMS)
     cells = {"gru": nn.GRU, "lstm": nn.LSTM}
-    assert isinstance(encoder.rnn, cells[cell])
-    assert encoder.rnn.bidirectional is bidirectional
+    assert isinstance(encoder.mixer.rnn, cells[cell])
+    assert encoder.mixer.rnn.bidirectional is bidirectional
 
 
 @pytest.mark.parametrize("name", ["recurrent", "attention"])
@@ -466,8 +466,9 @@ def test_attention_is_that_of_the_paper():
     """One head, one layer: softmax(Q K' / sqrt(u)) V with pre-norm."""
     encoder = make(Attention(n_layers=1, n_heads=1, n_units=6), (8, 3))[0].double()
     x = randn(5, D).double()
-    h = encoder.embed(x.reshape(5, 8, 3)) + encoder.positions
-    (layer,) = encoder.layers
+    mixer = encoder.mixer
+    h = mixer.embed(x.reshape(5, 8, 3)) + mixer.positions
+    (layer,) = mixer.layers
     attention = layer.self_attn
     q, k, v = F.linear(
         layer.norm1(h), attention.in_proj_weight, attention.in_proj_bias
@@ -475,7 +476,7 @@ def test_attention_is_that_of_the_paper():
     weights = (q @ k.transpose(1, 2) / 6**0.5).softmax(-1)
     h = h + attention.out_proj(weights @ v)
     h = h + layer.linear2(F.silu(layer.linear1(layer.norm2(h))))
-    h = encoder.narrow(encoder.norm(h)).flatten(1)
+    h = encoder.narrow(mixer.norm(h)).flatten(1)
     for dense in encoder.dense.layers:
         h = F.silu(dense(h))
     torch.testing.assert_close(encoder(x), encoder.output(h))

@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from skae.nn._linear import linear
-from skae.nn.architectures._base import Activation, Architecture, Body, Dense
-from skae.nn.architectures._recurrent import by_params
+from skae.nn.architectures._base import Activation
+from skae.nn.architectures._sequence import Mixer, SequenceArchitecture
 
 
-class Attention(Architecture):
+class Attention(SequenceArchitecture):
     r"""Self-attention for sequences of shape (length, features).
 
     Each position becomes a vector, to which a learned one for the position is added.
@@ -52,9 +51,6 @@ class Attention(Architecture):
     (100, 2)
     """
 
-    _n_dims = (2,)
-    _shapes = "(length, features)"
-
     def __init__(
         self,
         *,
@@ -70,37 +66,30 @@ class Attention(Architecture):
         self.n_channels = n_channels
         self.dropout = dropout
 
-    def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
-        """Return the encoder and the decoder body; see `Architecture`."""
-        shape = self._row_shape(sample_shape, n_in[0])
-        self._require_counts("n_layers", "n_heads", "n_units", "n_channels")
+    def _check_options(self):
+        self._require_counts("n_layers", "n_heads", "n_units")
         self._require_share("dropout")
         if self.n_units % self.n_heads:
             raise ValueError(
                 f"n_units={self.n_units} of Attention must be a multiple of "
                 f"n_heads={self.n_heads}."
             )
-        encoder = AttentionEncoder(
-            self, shape, hidden_layer_sizes, activation, n_out[0]
-        )
-        n_values = n_out[1] // shape[0]  # of a position
-        decoder = AttentionDecoder(
-            self, shape, hidden_layer_sizes, activation, n_in[1], n_values
-        )
-        return encoder, decoder
 
-    def _one_channel(self, n_features):
-        return n_features, 1
+    def _make_mixer(self, n_in, length, activation):
+        return Transformer(self, n_in, length, activation)
 
 
-class AttentionBody(Body):
-    """What both sides share: the transformer."""
+class Transformer(Mixer):
+    """Positions that attend to one another, each with a learned vector of its own.
 
-    half_precision = False  # slower than float32 on processors
+    Half precision is slower than float32 on processors.
+    """
 
-    def set_layers(self, options: Attention, length: int, activation: str) -> None:
+    def __init__(self, options: Attention, n_in: int, length: int, activation: str):
+        super().__init__()
+        self.n_outputs = width = options.n_units
         self.is_static = not options.dropout
-        width = options.n_units
+        self.embed = nn.Linear(n_in, width)
         self.positions = nn.Parameter(torch.randn(length, width))
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -120,45 +109,8 @@ class AttentionBody(Body):
         self.n_reused = (length - 1) * n_weights + pairs
         self.n_kept = 16 * length * width * options.n_layers
 
-    def attend(self, h: Tensor) -> Tensor:
-        """Vectors (n, length, units) with what they have seen of one another."""
-        h = h + self.positions
+    def forward(self, h: Tensor) -> Tensor:
+        h = self.embed(h) + self.positions
         for layer in self.layers:
             h = layer(h)
         return self.norm(h)
-
-
-class AttentionEncoder(AttentionBody):
-    """Sequences to a transformer, to dense layers, to outputs."""
-
-    def __init__(self, options, shape, hidden, activation, n_out):
-        super().__init__()
-        self.shape = shape
-        self.embed = nn.Linear(shape[1], options.n_units)
-        self.set_layers(options, shape[0], activation)
-        self.narrow = nn.Linear(options.n_units, options.n_channels)
-        widths = shape[0] * options.n_channels, *hidden
-        self.dense = Dense(widths, activation)
-        self.output = nn.Linear(widths[-1], n_out, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.attend(self.embed(x.unflatten(1, self.shape)))
-        return linear(self.dense(self.narrow(h).flatten(1)), self.output.weight)
-
-
-class AttentionDecoder(AttentionBody):
-    """Codes to dense layers, to a transformer over positions, to outputs."""
-
-    def __init__(self, options, shape, hidden, activation, n_in, n_values):
-        super().__init__()
-        self.n_params = n_values // shape[1]
-        self.narrow_shape = shape[0], options.n_channels
-        width = shape[0] * options.n_channels
-        self.dense = Dense((n_in, *reversed(hidden), width), activation)
-        self.embed = nn.Linear(options.n_channels, options.n_units)
-        self.set_layers(options, shape[0], activation)
-        self.output = nn.Linear(options.n_units, n_values, bias=False)
-
-    def forward(self, z: Tensor) -> Tensor:
-        h = self.attend(self.embed(self.dense(z).unflatten(1, self.narrow_shape)))
-        return by_params(self.output(h), self.n_params)

@@ -201,6 +201,7 @@ class Dense(nn.Module):
 
     def __init__(self, widths: Sequence[int], activation: str):
         super().__init__()
+        self.n_outputs = widths[-1]
         self.activation = Activation(activation)
         self.layers = nn.ModuleList(nn.Linear(*sizes) for sizes in pairwise(widths))
 

@@ -5,13 +5,12 @@ from contextlib import nullcontext
 
 from torch import Tensor, nn
 
-from skae.nn._linear import linear
-from skae.nn.architectures._base import Architecture, Body, Dense
+from skae.nn.architectures._sequence import Mixer, SequenceArchitecture
 
 _CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
-class Recurrent(Architecture):
+class Recurrent(SequenceArchitecture):
     r"""Recurrent layers for sequences of shape (length, features).
 
     The encoder reads the sequence, in both directions; a few values of each position go
@@ -56,9 +55,6 @@ class Recurrent(Architecture):
     (100, 2)
     """
 
-    _n_dims = (2,)
-    _shapes = "(length, features)"
-
     def __init__(
         self,
         *,
@@ -74,98 +70,43 @@ class Recurrent(Architecture):
         self.n_channels = n_channels
         self.bidirectional = bidirectional
 
-    def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
-        """Return the encoder and the decoder body; see `Architecture`."""
-        shape = self._row_shape(sample_shape, n_in[0])
+    def _check_options(self):
         self._require_one_of("cell", tuple(_CELLS))
-        self._require_counts("n_layers", "n_units", "n_channels")
-        encoder = RecurrentEncoder(
-            self, shape, hidden_layer_sizes, activation, n_out[0]
-        )
-        n_values = n_out[1] // shape[0]  # of a position
-        decoder = RecurrentDecoder(
-            self, shape, hidden_layer_sizes, activation, n_in[1], n_values
-        )
-        return encoder, decoder
+        self._require_counts("n_layers", "n_units")
 
-    def _one_channel(self, n_features):
-        return n_features, 1
+    def _make_mixer(self, n_in, length, activation):
+        return RecurrentLayers(self, n_in, length)
 
-    def _make_rnn(self, n_in):
-        return _CELLS[self.cell](
+
+class RecurrentLayers(Mixer):
+    """Positions read one after the other, from one end or both.
+
+    Half precision is slow on processors.
+    """
+
+    def __init__(self, options: Recurrent, n_in: int, length: int):
+        super().__init__()
+        self.rnn = _CELLS[options.cell](
             n_in,
-            self.n_units,
-            self.n_layers,
+            options.n_units,
+            options.n_layers,
             batch_first=True,
-            bidirectional=self.bidirectional,
+            bidirectional=options.bidirectional,
         )
+        self.n_outputs = options.n_units * (1 + options.bidirectional)
+        n_weights = sum(p.numel() for p in self.rnn.parameters())
+        self.n_reused = (length - 1) * n_weights
+        self.n_kept = 8 * length * options.n_layers * self.n_outputs
 
-
-class RecurrentBody(Body):
-    """What both sides share: how the recurrent layers are run."""
-
-    half_precision = False  # slow on processors
-
-    def train(self, mode: bool = True) -> "RecurrentBody":
+    def train(self, mode: bool = True) -> "RecurrentLayers":
         super().train(mode)
         # cuDNN has no gradient in evaluation, and without dropout nothing differs.
         self.rnn.train()
         return self
 
-    def run(self, h: Tensor) -> Tensor:
-        """Outputs (n, length, units) of inputs (n, length, n_in)."""
+    def forward(self, h: Tensor) -> Tensor:
         with warnings.catch_warnings() if h.is_cuda else nullcontext():
             if h.is_cuda:
                 # The weights are views of one vector of the whole model.
                 warnings.filterwarnings("ignore", message="RNN module weights")
             return self.rnn(h)[0]
-
-    def set_counts(self, length: int) -> None:
-        n_weights = sum(p.numel() for p in self.rnn.parameters())
-        self.n_reused = (length - 1) * n_weights
-        self.n_kept = 8 * length * self.rnn.num_layers * self.n_outputs
-
-    @property
-    def n_outputs(self) -> int:
-        return self.rnn.hidden_size * (1 + self.rnn.bidirectional)
-
-
-class RecurrentEncoder(RecurrentBody):
-    """Sequences to a recurrent net, to dense layers, to outputs."""
-
-    def __init__(self, options, shape, hidden, activation, n_out):
-        super().__init__()
-        self.shape = shape
-        self.rnn = options._make_rnn(shape[1])
-        self.narrow = nn.Linear(self.n_outputs, options.n_channels)
-        widths = shape[0] * options.n_channels, *hidden
-        self.dense = Dense(widths, activation)
-        self.output = nn.Linear(widths[-1], n_out, bias=False)
-        self.set_counts(shape[0])
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.narrow(self.run(x.unflatten(1, self.shape)))
-        return linear(self.dense(h.flatten(1)), self.output.weight)
-
-
-class RecurrentDecoder(RecurrentBody):
-    """Codes to dense layers, to a recurrent net over positions, to outputs."""
-
-    def __init__(self, options, shape, hidden, activation, n_in, n_values):
-        super().__init__()
-        self.n_params = n_values // shape[1]
-        self.narrow_shape = shape[0], options.n_channels
-        width = shape[0] * options.n_channels
-        self.dense = Dense((n_in, *reversed(hidden), width), activation)
-        self.rnn = options._make_rnn(options.n_channels)
-        self.output = nn.Linear(self.n_outputs, n_values, bias=False)
-        self.set_counts(shape[0])
-
-    def forward(self, z: Tensor) -> Tensor:
-        h = self.run(self.dense(z).unflatten(1, self.narrow_shape))
-        return by_params(self.output(h), self.n_params)
-
-
-def by_params(values: Tensor, n_params: int) -> Tensor:
-    """Values (n, length, n_params * features) as blocks, one for each parameter."""
-    return values.unflatten(2, (n_params, -1)).transpose(1, 2).flatten(1)
