@@ -66,7 +66,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "adversarial" for codes that follow a standard normal law; or an object of
         `skae.nn.penalties`, such as ``KLSparsity(target=0.1)``, where each is
         described. A callable takes the model, the rows and their
-        `skae.nn._model.Terms`, and returns a value for each row or one for all.
+        `skae.nn._terms.Terms`, and returns a value for each row or one for all.
         Codes are then not scaled as PCA's: at the start they have unit variance.
     penalty_weight : float or list of float, default=1.0
         Of the penalty, or of each. The loss is a sum over the features, scaled to mean

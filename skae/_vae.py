@@ -15,6 +15,7 @@ from skae._posterior import (
     warn_of_collapse,
 )
 from skae._sklearn import Interval, StrOptions
+from skae.nn._bound import log_bound
 from skae.nn._latents import DiagonalNormal
 from skae.nn.likelihoods import LIKELIHOODS
 from skae.nn.priors import PRIORS, Fixed
@@ -366,7 +367,7 @@ class VAETransformer(BaseAutoencoder):
 
         def bound(model, x):
             draws = noise.to(x.device, x.dtype)
-            return model.log_bound(model.standardize(x), draws)
+            return log_bound(model, model.standardize(x), draws)
 
         return self._map_rows(X, bound)
 

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.nn._latents import DiagonalNormal, Point
-from skae.nn._model import LatentModel, Terms
+from skae.nn._model import LatentModel
+from skae.nn._terms import Terms
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Gaussian
 from skae.nn.penalties import (

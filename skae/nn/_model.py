@@ -7,54 +7,19 @@ methods work on tensors and return one value per row.
 """
 
 import copy
-import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import LowRankMultivariateNormal
 from torch.nn import functional as F
 
 from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._linear import linear
 from skae.nn._projection import project
-from skae.nn.likelihoods import Gaussian
+from skae.nn._terms import Terms
 from skae.nn.priors import Normal
 
 # Numbers that the rows of one call may keep, 256 MiB in float32.
 _MOST_KEPT = 2**26
-
-
-class Terms(NamedTuple):
-    """What the objective is made of; with s draws a row, all but `q` begin with s. With
-    s prefixes of the codes, likelihoods and their parameters do."""
-
-    log_likelihood: Tensor  # (n,), nats
-    params: Tensor  # (n, d * n_params), of the likelihood
-    z: Tensor  # (n, k), drawn from q
-    q: Point | DiagonalNormal
-    prior: nn.Module | None  # None for a point code
-    is_kept: Tensor | None = None  # (s, 1, k), ones for the latents that were decoded
-    weights: Tensor | None = None  # (s, 1), of their losses
-    penalty: Tensor | None = None  # (n,), or one for all rows
-
-    def divergences(self) -> Tensor:
-        """(n, k), or (n, 1) of all latents together; nats."""
-        divergences = self.prior.divergences(self.q, self.z)
-        return divergences if self.is_kept is None else divergences * self.is_kept
-
-    @property
-    def divergence(self) -> Tensor:
-        """(n,), nats"""
-        return self.divergences().sum(-1)
-
-    def path_divergence(self) -> Tensor:
-        """The divergence at the draws, whose gradient takes their path alone."""
-        q = self.q.detach()
-        if self.is_kept is None:
-            return q.log_prob(self.z) - self.prior.log_prob(self.z)
-        divergences = q.log_probs(self.z) - self.prior.log_probs(self.z)
-        return (divergences * self.is_kept).sum(-1)
 
 
 class Spine(nn.Module):
@@ -313,61 +278,6 @@ class LatentModel(nn.Module):
         log_likelihood = torch.tensor(-loss, dtype=torch.float64)
         in_data_units = self.likelihood.in_data_units
         return -float(in_data_units(log_likelihood, self.data_scale.cpu()))
-
-    def log_bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Importance-weighted lower bound of log p(x) in data units.
-
-        `noise` (s, k) holds s draws, the same for every row, so that a row's value does
-        not depend on the rows around it (Burda et al., 2016, eq. 8). p is a mixture
-        with the kept start. Where the law is normal, it is exact and takes no draws.
-        """
-        if self.start is None:
-            return self._own_log_bound(x, noise)
-        return torch.logaddexp(*self.shares(*self.own_and_start(x, noise)))
-
-    def own_and_start(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Bounds of the model's own part and of its start."""
-        return self._own_log_bound(x, noise), self.start.log_bound(x, noise)
-
-    def shares(self, own: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-densities of the model's own part and of its start, each with its
-        share."""
-        return (
-            own + math.log1p(-self.start_share),
-            linear + math.log(self.start_share),
-        )
-
-    def _own_log_bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        if self._is_linear_gaussian():
-            return self._exact_log_density(x)
-        return self._importance_weighted(x, noise)
-
-    def _importance_weighted(self, x: Tensor, noise: Tensor) -> Tensor:
-        q, prior = self.encode(x), self.current_prior()
-        total = None
-        for draw in noise:
-            z = q.rsample(draw.expand_as(q.mean))
-            weight = self.log_likelihood(self.decode(z), x)
-            weight = weight + prior.log_prob(z) - q.log_prob(z)
-            total = weight if total is None else torch.logaddexp(total, weight)
-        n_draws = torch.tensor(len(noise), dtype=x.dtype, device=x.device)
-        return self.likelihood.in_data_units(total - n_draws.log(), self.data_scale)
-
-    def _is_linear_gaussian(self) -> bool:
-        return (
-            self.decoder is None
-            and isinstance(self.likelihood, Gaussian)
-            and isinstance(self.prior, Normal)
-        )
-
-    def _exact_log_density(self, x: Tensor) -> Tensor:
-        """Of the normal law that a linear decoder makes of normal latents."""
-        noise = self.likelihood.variance.double().expand(self.n_features)
-        law = LowRankMultivariateNormal(
-            self.spine.decode_bias.double(), self.spine.decode_weight.double(), noise
-        )
-        log_density = law.log_prob(x.double()).to(x.dtype)
-        return self.likelihood.in_data_units(log_density, self.data_scale)
 
     def log_loss(self, x: Tensor, n_steps: int = 0) -> Tensor:
         """Minus the loss of each row's reconstruction, in data units."""

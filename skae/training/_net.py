@@ -2,17 +2,18 @@
 
 import warnings
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from torch import Tensor
 
+from skae.nn._bound import in_shares, own_and_start
 from skae.nn._objective import Objective
 from skae.nn._prefix import random_prefixes
 from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._flat import FlatParameters, flat_vectors
+from skae.training._judge import Judged, judge
 from skae.training._noise import raised_noise
 from skae.training._share import learned_share
 
@@ -131,7 +132,7 @@ class LatentNet(NeuralNet):
             device=generator.device,
         )
         chunks = [
-            model.own_and_start(model.refresh(x, generator), noise)
+            own_and_start(model, model.refresh(x, generator), noise)
             for x in ResidentBatches(self.held_out_, CHUNK)
         ]
         own, linear = (torch.cat(values) for values in zip(*chunks))
@@ -198,7 +199,7 @@ class LatentNet(NeuralNet):
         if self.n_growing_:
             self.criterion_.set_progress(self.n_done_ / self.n_steps_)
         self.n_done_ += 1
-        inputs = self._inputs(batch, self.generator_)
+        inputs = self.make_inputs(batch, self.generator_)
         if self.step_ is None:
             self.step_ = self._make_step(inputs)
         loss = self.step_(inputs)
@@ -208,7 +209,9 @@ class LatentNet(NeuralNet):
         self.parameters_.update()
         return {"loss": loss}
 
-    def _inputs(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def make_inputs(
+        self, batch: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         """What the model is called with: rows, and all that is drawn for them."""
         x = self.module_.refresh(batch, generator)
         inputs = {"x": x}
@@ -255,7 +258,7 @@ class LatentNet(NeuralNet):
         """
         self.module_.eval()
         self.criterion_.set_progress(1.0)
-        judged = self._judge(self.module_, X)
+        judged = judge(self, self.module_, X)
         losses, start = judged.losses, self._start_losses(X)
         if not is_start and self.module_.likelihood.n_noises:
             losses = self._raise_noise(judged, start)
@@ -267,7 +270,7 @@ class LatentNet(NeuralNet):
             self.rate_and_distortion_ = {"rate": rate, "distortion": distortion}
         return float(self._with_start(losses, start).mean())
 
-    def _raise_noise(self, judged: "Judged", start: Tensor | None) -> Tensor:
+    def _raise_noise(self, judged: Judged, start: Tensor | None) -> Tensor:
         """Set the noise that suits rows best; return their losses with it."""
         likelihood = self.module_.likelihood
         learned = self.parameters_.computing.likelihood.noise.detach().double()
@@ -276,7 +279,7 @@ class LatentNet(NeuralNet):
             return rest - likelihood.log_density(judged.deviations, noise)
 
         def shares(losses):
-            return self.module_.shares(-losses, -start)
+            return in_shares(self.module_, -losses, -start)
 
         rest = judged.losses + judged.known
         noise = raised_noise(
@@ -289,52 +292,12 @@ class LatentNet(NeuralNet):
         """Losses of rows whose density has a share of the start's."""
         if start is None:
             return losses
-        return -torch.logaddexp(*self.module_.shares(-losses, -start))
+        return -torch.logaddexp(*in_shares(self.module_, -losses, -start))
 
     def _start_losses(self, X: Tensor) -> Tensor | None:
         if self.module_.start is not None and not hasattr(self, "start_losses_"):
-            self.start_losses_ = self._judge(self.module_.start, X).losses
+            self.start_losses_ = judge(self, self.module_.start, X).losses
         return getattr(self, "start_losses_", None)
-
-    def _judge(self, model: torch.nn.Module, X: Tensor) -> "Judged":
-        """Means over draws, the same each time."""
-        generator = torch.Generator(self.device).manual_seed(self.seed)
-        n_turns = max(1, self.n_valid_draws // max(1, self.n_draws))
-        # A penalty is one of a batch.
-        size = self.batch_size
-        if model.penalty is None:
-            size = self.module_.rows_at_once(CHUNK)
-        with self._same_draws():
-            chunks = [
-                [self._judge_once(model, x, generator) for _ in range(n_turns)]
-                for x in ResidentBatches(X, size)
-            ]
-        means = [[sum(values) / n_turns for values in zip(*turns)] for turns in chunks]
-        return Judged(*(torch.cat(values) for values in zip(*means)))
-
-    def _judge_once(
-        self, model: torch.nn.Module, x: Tensor, generator: torch.Generator
-    ) -> "Judged":
-        likelihood = model.likelihood
-        inputs = self._inputs(x, generator)
-        x, terms = inputs["x"], model(**inputs)
-        deviations = likelihood.deviations(terms.params, model.target(x))
-        rates = terms.divergence if self.n_draws else x.new_zeros(len(x))
-        values = -terms.log_likelihood, rates, deviations
-        if self.n_draws > 1 or model.is_ordered:
-            values = (value.mean(0) if value.ndim > 1 else value for value in values)
-        distortions, rates, deviations = (value.double() for value in values)
-        known = likelihood.log_density(deviations, likelihood.noise.double())
-        losses = self.criterion_(terms).double()
-        return Judged(losses, deviations, known, rates, distortions)
-
-    @contextmanager
-    def _same_draws(self):
-        """What draws without a generator of its own draws the same each time."""
-        device = torch.device(self.device)
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(self.seed)
-            yield
 
     def _noise(self, n_rows: int, generator: torch.Generator) -> Tensor | None:
         if not self.n_draws:
@@ -343,16 +306,6 @@ class LatentNet(NeuralNet):
         if self.n_draws > 1:
             shape = (self.n_draws, *shape)
         return torch.randn(shape, generator=generator, device=generator.device)
-
-
-class Judged(NamedTuple):
-    """What held-out rows say of a model; float64, nats."""
-
-    losses: Tensor  # (n,), the objective
-    deviations: Tensor  # (n, m), of the likelihood's noises
-    known: Tensor  # (n,), the part of the log-likelihood that those make
-    rates: Tensor  # (n,), divergences from the prior
-    distortions: Tensor  # (n,), minus the log-likelihoods
 
 
 @contextmanager
