@@ -25,9 +25,6 @@ _LEAST_LEFT = 1e-3
 # Of the weight of a size's error.
 _POWER = 0.4
 
-# Times the weight of the whole code's.
-_WHOLE = 1.5
-
 
 def random_prefixes(k: int, generator: torch.Generator) -> Tensor:
     """Masks (s, 1, k) of the first latents, ones and zeros.
@@ -61,7 +58,6 @@ def set_sizes(model: LatentModel, variances: Tensor, unexplained: float) -> None
     model.unexplained = float(left.log().mean().exp().sqrt())
     if model.latent is Point:  # a likelihood weighs errors by itself
         weights = (left[-1] / left) ** _POWER
-        weights[-1] *= _WHOLE
         model.size_weights = weights.to(model.size_weights)
 
 
