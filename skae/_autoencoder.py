@@ -142,9 +142,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         Held-out loss of the epoch that was kept, the start included; without held-out
         rows the training loss of the last epoch, None if nothing was trained.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of held-out rows that each latent explains beyond those
-        before it; only with `ordered` latents. Its cumulative sum is the curve by which
-        PCA's size is chosen.
+        Share of the variance of held-out rows (of all, where none are held out) that
+        each latent explains beyond those before it; only with `ordered` latents. Its
+        cumulative sum is the curve by which PCA's size is chosen.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
     n_features_in_ : int

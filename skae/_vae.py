@@ -183,9 +183,9 @@ class VAETransformer(BaseAutoencoder):
         Number of latents whose posterior mean has a variance above 0.01 over these rows
         [7]_: the others say nothing of a row.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of held-out rows that each latent explains beyond those
-        before it; only with `ordered` latents. Its cumulative sum is the curve by which
-        PCA's size is chosen.
+        Share of the variance of held-out rows (of all, where none are held out) that
+        each latent explains beyond those before it; only with `ordered` latents. Its
+        cumulative sum is the curve by which PCA's size is chosen.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest:
         "valid_rate" and "valid_distortion" of each epoch are the divergence and minus

@@ -190,7 +190,9 @@ class LatentModel(nn.Module):
         return _sum(self.decoder, z, weight, bias)
 
     def log_likelihood(self, params: Tensor, x: Tensor) -> Tensor:
-        x = self.target(x).expand(*params.shape[:-1], -1)
+        x = self.target(x)
+        if params.ndim > x.ndim:  # several draws, or prefixes
+            x = x.expand(*params.shape[:-1], -1)
         return self.likelihood.log_prob(params, x)
 
     def target(self, x: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ n_out)`` that returns an encoder and a decoder body; ``n_in`` and ``n_out`` are 
 the encoder's first. A body maps rows ``(n, n_in)`` to ``(n, n_out)``, each row by
 itself; None is a zero map. The encoder's rows have ``d = n_in[0]`` features; the
 decoder's outputs are ``n_out[1] // d`` blocks of `d`, one for each parameter of the
-likelihood. ``sample_shape`` is None, or holds integers whose product is `d`.
+likelihood. The decoder's inputs are the latents; of a model with ordered latents as
+many ones and zeros follow them, which say which latents there are. ``sample_shape`` is
+None, or holds integers whose product is `d`.
 
 A body is a `torch.nn.Module`. If it has an ``output``, a last layer whose weight and
 bias the PCA start can set to zero, it is taken as it is; otherwise it is put behind a
