@@ -135,7 +135,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Number of epochs run.
     loss_curve_ : list of float
         Mean training loss of a row in each epoch, in squared units of X,
-        or nats.
+        or nats; the penalty included, and with `ordered` latents a weighted mean over
+        the sizes.
     validation_loss_curve_ : list of float
         The same of the held-out rows, where there are any.
     best_loss_ : float or None
@@ -280,8 +281,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     @property
     def _densities(self):
         densities = {"mixture": BaseAutoencoder._draw_from_mixture}
-        penalty = self.net_.module_.penalty
-        if penalty is not None and penalty.matches_prior:
+        if self.net_.module_.matches_prior:
             densities["prior"] = BaseAutoencoder._draw_from_prior
         return densities
 
@@ -289,8 +289,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _n_code_steps(self):
         if self.transform_max_iter != "auto":
             return self.transform_max_iter
-        is_plain = self.penalty is None and self.noise is None
-        return _N_CODE_STEPS if is_plain else 0
+        return _N_CODE_STEPS if self.net_.module_.is_plain else 0
 
     def _likelihood_choice(self):
         return self.loss, LOSSES

@@ -54,7 +54,7 @@ class BaseAutoencoder(
         "sample_shape": ["array-like", None],
         "noise": [None, StrOptions(set(NOISES)), callable],
         "noise_level": [Interval(Real, 0, None, closed="left")],
-        "penalty": [None, StrOptions(set(PENALTIES)), callable, list],
+        "penalty": [None, StrOptions(set(PENALTIES)), callable, list, tuple],
         "penalty_weight": [Interval(Real, 0, None, closed="left"), "array-like"],
         "ordered": ["boolean"],
         "init": [StrOptions({"pca", "random"})],
@@ -234,14 +234,15 @@ class BaseAutoencoder(
             raise ValueError(
                 "truncate needs a model that was fitted with ordered=True."
             )
-        is_size = isinstance(n_components, Integral)
+        is_size = isinstance(n_components, Integral) and n_components is not True
         if not is_size or not 1 <= n_components <= self.n_components_:
             raise ValueError(
                 f"n_components must be an integer within 1 and {self.n_components_}; "
                 f"got {n_components!r}."
             )
-        short = copy.deepcopy(self).set_params(n_components=n_components, ordered=True)
-        short._shorten(n_components)
+        k = int(n_components)
+        short = copy.deepcopy(self).set_params(n_components=k, ordered=True)
+        short._shorten(k)
         return short
 
     @abstractmethod

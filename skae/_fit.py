@@ -109,7 +109,7 @@ class Fitting(ABC):
         is_new = model is not self._fitted_model()
         is_continued = incremental and not is_new and self._is_incremental
         if not is_continued:
-            self._set_penalty(model)
+            self._set_aims(model)
         split = None if incremental else self._make_split(model, len(rows), seed)
         # So many components reproduce whatever rows the PCA has seen: the start is
         # then judged on rows that it has not, and made anew if training did not help.
@@ -124,7 +124,8 @@ class Fitting(ABC):
             net = self.net_
         else:
             net = self._make_net(model, rows, seed, split, incremental).initialize()
-        is_trained = net.max_epochs and (incremental or self._can_improve(model))
+        may_improve = incremental or not is_new or self._can_improve(model)
+        is_trained = net.max_epochs and may_improve
         if is_trained:
             net.partial_fit(rows.float())
         kept_start = not is_trained or net.kept_start_
@@ -138,7 +139,7 @@ class Fitting(ABC):
         A posterior can always learn: the shape of the density. So can an objective
         beside the reconstruction. A linear autoencoder cannot beat PCA.
         """
-        if self._latent is not Point or model.penalty is not None or self.noise:
+        if self._latent is not Point or not model.is_plain:
             return True
         is_optimal = model.is_linear_point and isinstance(
             model.likelihood, SquaredError
@@ -227,11 +228,15 @@ class Fitting(ABC):
         axes = principal_axes(rows * linear.encode, model.n_components, seed)
         start_at(model, axes, linear, len(rows))
 
-    def _set_penalty(self, model):
-        model.penalty = self._make_penalty()
-        if model.penalty is not None:
-            model.penalty.start(model.n_components)
-            model.penalty.to(model.shift.device)
+    def _set_aims(self, model):
+        """Tell `model` what is asked of it beside reconstructions."""
+        model.penalty = penalty = self._make_penalty()
+        corrupt = make_corruption(self.noise, self.noise_level)
+        model.is_plain = penalty is None and corrupt is None
+        model.matches_prior = penalty is not None and penalty.matches_prior
+        if penalty is not None:
+            penalty.start(model.n_components)
+            penalty.to(model.shift.device)
 
     def _make_split(self, model, n_rows, seed):
         """Return what holds rows out, or None."""

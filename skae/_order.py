@@ -8,6 +8,9 @@ from skae.nn._prefix import truncated
 # Held-out rows that sizes are judged by.
 _N_JUDGED = 1000
 
+# Share of the noise that was learned for all sizes, below which none falls.
+_LEAST_NOISE = 1e-3
+
 
 @torch.no_grad()
 def explained_by_each(model, X, n_steps):
@@ -51,7 +54,9 @@ def _size_noises(model, x, seed):
         model.likelihood.deviations(model.decode(z, (ranks <= k).expand_as(z)), target)
         for k in ranks
     ]
-    return torch.stack([values.double().mean(0) for values in deviations])
+    noises = torch.stack([values.double().mean(0) for values in deviations])
+    # A constant feature does not deviate.
+    return noises.maximum(_LEAST_NOISE * model.likelihood.noise.double())
 
 
 def _squared_error(model, X, n_steps):

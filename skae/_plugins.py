@@ -87,4 +87,10 @@ def _penalty(penalty):
 
 
 def _corrupt(noise, level, x, generator):
-    return noise(x, level, generator)
+    seen = noise(x, level, generator)
+    if seen.shape != x.shape:
+        raise ValueError(
+            f"noise={noise!r} must return rows of shape {tuple(x.shape)}; got "
+            f"{tuple(seen.shape)}."
+        )
+    return seen

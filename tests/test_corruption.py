@@ -10,6 +10,7 @@ from skae.nn._corruption import NOISES
 ESTIMATORS = [AutoencoderTransformer, VAETransformer]
 N, D = 2000, 10
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
+LONGER = {**SMALL, "max_iter": 20}  # until refined codes are not those of the encoder
 
 
 def corrupted(name, level, seed=0):
@@ -97,11 +98,11 @@ def test_each_noise_is_its_generators_alone(name):
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("name", sorted(NOISES))
 def test_level_zero_is_no_noise_to_the_bit(estimator, name, iris):
-    plain = estimator(2, **SMALL).fit(iris)
-    quiet = estimator(2, noise=name, noise_level=0, **SMALL).fit(iris)
+    plain = estimator(2, **LONGER).fit(iris)
+    quiet = estimator(2, noise=name, noise_level=0, **LONGER).fit(iris)
     assert plain.loss_curve_ == quiet.loss_curve_
     assert np.array_equal(plain.transform(iris), quiet.transform(iris))
-    loud = estimator(2, noise=name, noise_level=0.5, **SMALL).fit(iris)
+    loud = estimator(2, noise=name, noise_level=0.5, **LONGER).fit(iris)
     assert plain.loss_curve_ != loud.loss_curve_
 
 
@@ -154,3 +155,16 @@ def test_levels_out_of_range_are_named_before_training(name, level, match, iris)
     with pytest.raises(ValueError, match=match):
         model.fit(iris)
     assert not hasattr(model, "net_")
+
+
+def test_noise_of_another_shape_is_refused(iris):
+    model = AutoencoderTransformer(2, noise=lambda x, level, g: x[:, :3], **SMALL)
+    with pytest.raises(ValueError, match=r"must return rows of shape \(15, 4\); got"):
+        model.fit(iris)
+
+
+def test_what_a_fit_knew_of_its_noise_stays(curved):
+    """Parameters set after a fit are for the next one."""
+    model = AutoencoderTransformer(2, noise="swap", **LONGER).fit(curved)
+    before = model.transform(curved)
+    assert np.array_equal(model.set_params(noise=None).transform(curved), before)

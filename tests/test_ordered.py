@@ -183,3 +183,43 @@ def test_only_ordered_latents_are_cut(iris):
 def test_what_an_order_needs_is_said_before_training(params, iris):
     with pytest.raises(ValueError, match="need prior='normal' and n_draws=1"):
         VAETransformer(2, ordered=True, **params).fit(iris)
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "laplace", "diagonal_gaussian"])
+def test_losses_with_a_noise_are_cut_as_well(loss, curved):
+    params = {"loss": loss, "max_iter": 2, **SMALL}
+    model = AutoencoderTransformer(3, ordered=True, **params).fit(curved)
+    assert np.isfinite(model.truncate(2).score(curved))
+    assert AutoencoderTransformer(0.8, **params).fit(curved).n_components_ >= 1
+
+
+CONSTANT = np.hstack([np.ones((40, 1)), np.random.default_rng(0).normal(size=(40, 4))])
+
+
+@pytest.mark.parametrize("X", [CONSTANT, np.ones((20, 5)), CONSTANT[:1]])
+@pytest.mark.parametrize("n_components", [2, 0.9])
+@pytest.mark.parametrize("likelihood", ["gaussian", "diagonal_gaussian"])
+def test_constant_features_leave_finite_densities(X, n_components, likelihood):
+    params = {"ordered": True, "likelihood": likelihood, "max_iter": 2, **SMALL}
+    model = VAETransformer(n_components, **params).fit(X)
+    short = model.truncate(1)
+    assert np.isfinite(model.score(X)) and np.isfinite(short.score(X))
+    assert np.isfinite(short.transform(X)).all()
+    assert np.isfinite(model.explained_variance_ratio_).all()
+
+
+def test_a_truncated_model_takes_as_many_rows_at_once(curved):
+    """What its bodies keep of a row, and compute for it, is the same."""
+    model = AutoencoderTransformer(
+        4, ordered=True, architecture="attention", max_iter=0, **SMALL
+    ).fit(curved)
+    long, short = (m.net_.module_ for m in (model, model.truncate(2)))
+    assert short.rows_at_once(10**9) == long.rows_at_once(10**9)
+    assert short.n_products > 0.9 * long.n_products
+
+
+def test_true_is_no_size(fitted):
+    with pytest.raises(ValueError, match="got True"):
+        fitted[AutoencoderTransformer].truncate(True)
+    size = fitted[AutoencoderTransformer].truncate(np.int64(2)).n_components
+    assert type(size) is int

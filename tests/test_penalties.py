@@ -340,9 +340,13 @@ def test_bad_penalties_are_named_before_training(
 @pytest.mark.parametrize(
     "make, match",
     [
-        (lambda: L1(-1), "target must be >= 0"),
+        (lambda: L1(-1), "target must be a number >= 0; got -1"),
+        (lambda: L1(float("nan")), "target must be a number >= 0; got nan"),
+        (lambda: KLSparsity("a"), r"target must lie within \(0, 1\); got 'a'"),
+        (lambda: Contractive(1.5), "n_exact must be an integer >= 1; got 1.5"),
+        (lambda: Adversarial((0,)), r"must hold integers >= 1; got \(0,\)"),
         (lambda: KLSparsity(1.0), r"target must lie within \(0, 1\)"),
-        (lambda: Contractive(0), "n_exact must be >= 1"),
+        (lambda: Contractive(0), "n_exact must be an integer >= 1"),
     ],
 )
 def test_bad_options_are_named(make, match):
@@ -369,3 +373,25 @@ def test_options_are_searched(iris):
     best = search.best_estimator_.penalty
     assert repr(best) == f"KLSparsity(target={best.target})"
     assert model.penalty.target == 0.05
+
+
+def test_a_penalty_of_another_shape_is_refused(digits):
+    model = AutoencoderTransformer(
+        3, penalty=lambda model, x, terms: terms.z.abs(), batch_size=3, **SMALL
+    )
+    with pytest.raises(ValueError, match=r"for each of the \d+ rows; got the shape"):
+        model.fit(digits)
+
+
+def test_a_shorter_code_follows_the_prior_too(digits):
+    params = {"penalty": "mmd", "ordered": True, "max_iter": 2, **SMALL}
+    short = AutoencoderTransformer(6, **params).fit(digits).truncate(3)
+    assert short.sample(2, random_state=0, density="prior").shape == (2, 64)
+
+
+def test_no_penalties_are_none(digits):
+    none, empty = (
+        AutoencoderTransformer(3, penalty=p, max_iter=5, **SMALL).fit(digits)
+        for p in (None, [])
+    )
+    assert np.array_equal(none.transform(digits), empty.transform(digits))

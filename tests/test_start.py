@@ -275,3 +275,16 @@ def test_the_linear_autoencoder_stays_at_pca(iris):
     assert model.n_iter_ == 0
     pca = PCA(2).fit(iris)
     assert relative_error(reconstruct(model, iris), reconstruct(pca, iris)) < 1e-6
+
+
+def test_a_warm_linear_autoencoder_learns_new_rows():
+    rng = np.random.default_rng(0)
+    first, second = (
+        rng.normal(size=(100, 4)) * scales for scales in ([5, 3, 1, 1], [1, 1, 3, 5])
+    )
+    model = AutoencoderTransformer(
+        2, hidden_layer_sizes=(), warm_start=True, random_state=0
+    ).fit(first)
+    assert model.fit(second).n_iter_ > 0
+    fresh = AutoencoderTransformer(2, hidden_layer_sizes=()).fit(second)
+    assert model.score(second) > 1.05 * fresh.score(second)  # both are negative

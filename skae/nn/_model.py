@@ -77,8 +77,10 @@ class LatentModel(nn.Module):
         self.is_ordered = is_ordered
         # Root of the share of variance that the linear start leaves.
         self.unexplained = 1.0
-        # What the objective adds to the loss.
+        # What the objective adds to the loss; whether it, or a noise, asks for more
+        # than reconstructions, and for codes that follow the prior.
         self.penalty: nn.Module | None = None
+        self.is_plain, self.matches_prior = True, False
         # The start itself, and its share of the density.
         self.start: LatentModel | None = None
         self.start_share = 0.0

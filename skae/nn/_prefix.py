@@ -67,7 +67,7 @@ class FirstParams(Body):
     def __init__(self, body: nn.Module, n_from: int, n_to: int):
         super().__init__()
         self.body, self.n_from, self.n_to = body, n_from, n_to
-        self.half_precision = body.half_precision
+        _take_traits(self, body)
 
     @property
     def output(self) -> nn.Module:
@@ -84,7 +84,7 @@ class FirstLatents(Body):
     def __init__(self, body: nn.Module, n_from: int, n_to: int):
         super().__init__()
         self.body, self.n_missing = body, n_from - n_to
-        self.half_precision = body.half_precision
+        _take_traits(self, body)
 
     @property
     def output(self) -> nn.Module:
@@ -94,6 +94,11 @@ class FirstLatents(Body):
         latents, is_kept = z.chunk(2, -1)
         missing = z.new_zeros(*latents.shape[:-1], self.n_missing)
         return self.body(torch.cat([latents, missing, is_kept, missing], -1))
+
+
+def _take_traits(wrapper: Body, body: Body) -> None:
+    for name in ("half_precision", "n_reused", "n_kept"):
+        setattr(wrapper, name, getattr(body, name))
 
 
 @torch.no_grad()
@@ -126,8 +131,9 @@ def truncated(model: LatentModel, k: int) -> LatentModel:
     if model.size_noises is not None:
         short.likelihood = copy.deepcopy(model.likelihood)
         short.likelihood.set_noise(model.size_noises[k - 1])
-        ratio = (model.size_noises[-1] / model.size_noises[k - 1]).log().mean().exp()
-        short.noise_ratio = model.noise_ratio * min(float(ratio), 1.0)
+        if model.latent is not Point:
+            ratio = (model.size_noises[-1] / model.size_noises[k - 1]).log().mean()
+            short.noise_ratio = model.noise_ratio * min(float(ratio.exp()), 1.0)
         short.size_noises = model.size_noises[:k]
     if model.start is not None:
         short.start = truncated(model.start, k)

@@ -1,5 +1,7 @@
 """Codes that a discriminator cannot tell from draws of the prior."""
 
+from numbers import Integral
+
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -29,6 +31,12 @@ class Adversarial(Penalty):
 
     def __init__(self, hidden_layer_sizes: tuple[int, ...] = (64, 64)):
         super().__init__()
+        for size in hidden_layer_sizes:
+            if not isinstance(size, Integral) or size < 1:
+                raise ValueError(
+                    "hidden_layer_sizes must hold integers >= 1; got "
+                    f"{hidden_layer_sizes!r}."
+                )
         self.hidden_layer_sizes = hidden_layer_sizes
 
     def start(self, n_components: int) -> None:

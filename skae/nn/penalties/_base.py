@@ -69,9 +69,19 @@ class Weighted(Penalty):
 
     def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
         terms = terms._replace(z=single(terms.z))
-        values = [penalty(model, x, terms) for penalty in self.penalties]
+        values = [_checked(penalty, model, x, terms) for penalty in self.penalties]
         weights = [w * p.strength for w, p in zip(self.weights, self.penalties)]
         return sum(weight * value for weight, value in zip(weights, values))
+
+
+def _checked(penalty: Penalty, model: nn.Module, x: Tensor, terms) -> Tensor:
+    value = penalty(model, x, terms)
+    if value.ndim and value.shape != (len(x),):
+        raise ValueError(
+            f"penalty={penalty!r} must return one value, or one for each of the "
+            f"{len(x)} rows; got the shape {tuple(value.shape)}."
+        )
+    return value
 
 
 def prior_draws(terms) -> Tensor:

@@ -1,5 +1,7 @@
 """Encoders that react little to their input."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -28,8 +30,8 @@ class Contractive(Penalty):
 
     def __init__(self, n_exact: int = 16):
         super().__init__()
-        if n_exact < 1:
-            raise ValueError(f"n_exact must be >= 1; got {n_exact}.")
+        if not isinstance(n_exact, Integral) or n_exact < 1:
+            raise ValueError(f"n_exact must be an integer >= 1; got {n_exact!r}.")
         self.n_exact = n_exact
 
     def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:

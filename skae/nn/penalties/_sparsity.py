@@ -1,6 +1,7 @@
 """Codes of which few are active at a time."""
 
 import math
+from numbers import Real
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +10,7 @@ from skae.nn.penalties._base import Penalty
 
 
 class L1(Penalty):
-    r"""Mean absolute code, beyond a target.
+    r"""Mean absolute code over a batch, beyond a target.
 
     .. math:: \sum_j \big| \tfrac1n \sum_i |z_{ij}| - t \big|
 
@@ -24,8 +25,8 @@ class L1(Penalty):
 
     def __init__(self, target: float = 0.0):
         super().__init__()
-        if target < 0:
-            raise ValueError(f"target must be >= 0; got {target}.")
+        if not isinstance(target, Real) or not target >= 0:
+            raise ValueError(f"target must be a number >= 0; got {target!r}.")
         self.target = target
 
     def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
@@ -34,7 +35,7 @@ class L1(Penalty):
 
 
 class KLSparsity(Penalty):
-    r"""Divergence of the latents' mean activation from a target.
+    r"""Divergence of the latents' mean activation over a batch from a target.
 
     .. math:: \sum_j KL(\rho \,\|\, \hat\rho_j), \qquad
               \hat\rho_j = \tfrac1n \sum_i \sigma(z_{ij})
@@ -53,8 +54,8 @@ class KLSparsity(Penalty):
 
     def __init__(self, target: float = 0.05):
         super().__init__()
-        if not 0 < target < 1:
-            raise ValueError(f"target must lie within (0, 1); got {target}.")
+        if not isinstance(target, Real) or not 0 < target < 1:
+            raise ValueError(f"target must lie within (0, 1); got {target!r}.")
         self.target = target
 
     def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
