@@ -110,6 +110,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     n_iter_no_change : int, default=20
         Epochs without a better one after which training goes back to the best epoch and
         on at a quarter of the rate; it ends when that has not helped three times.
+    allow_nan : bool, default=False
+        Whether cells of X may be missing (NaN). They are left out of the loss; the
+        encoder is given their means under a normal law of the rows, which is fitted to
+        the observed cells and sets the linear start too. `impute` fills them.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit instead of starting anew.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -220,6 +224,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=20,
+        allow_nan=False,
         warm_start=False,
         precision="auto",
         device="auto",
@@ -247,6 +252,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.allow_nan = allow_nan
         self.warm_start = warm_start
         self.precision = precision
         self.device = device

@@ -3,6 +3,7 @@
 import torch
 from sklearn.decomposition import PCA
 
+from skae.nn._normal_law import normal_law
 from skae.nn._start import PrincipalAxes
 
 # Rows or features up to which an exact decomposition takes seconds at most.
@@ -36,8 +37,23 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
     )
 
 
-def n_axes_explaining(X: torch.Tensor, share: float) -> int:
+def axes_of(covariance: torch.Tensor, n_components: int) -> PrincipalAxes:
+    """Principal axes of rows of which this covariance (d, d), float64, is known."""
+    variances, axes = torch.linalg.eigh(covariance.cpu())
+    variances, axes = variances.flip(0).clamp(min=0), axes.flip(1)
+    if variances[0] < torch.finfo(variances.dtype).eps:  # rows are all equal
+        return PrincipalAxes(torch.zeros(0, len(axes)), torch.zeros(0), 0.0)
+    rest = variances[n_components:]
+    noise = float(rest.mean()) if len(rest) else 0.0
+    return PrincipalAxes(axes[:, :n_components].T, variances[:n_components], noise)
+
+
+def n_axes_explaining(X: torch.Tensor, share: float, seed: int) -> int:
     """Number of principal axes that explain a share of the variance of rows."""
+    if X.isnan().any():
+        law = normal_law(X, seed)
+        variances = torch.linalg.eigvalsh(law.covariance).flip(0).cumsum(0)
+        return 1 + int((variances < share * variances[-1]).sum())
     if len(X) < 2 or not X.var(0).any():
         return 1
     pca = PCA(share, svd_solver="full").fit(X.numpy(force=True))

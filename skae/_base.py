@@ -2,6 +2,7 @@
 
 import copy
 from abc import abstractmethod
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -27,6 +28,7 @@ from skae._sklearn import (
 )
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._corruption import NOISES
+from skae.nn._imputation import conditional_draws, conditional_mean, rows_at_once
 from skae.nn._model import frozen
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Columns
@@ -68,6 +70,7 @@ class BaseAutoencoder(
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "allow_nan": ["boolean"],
         "warm_start": ["boolean"],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "device": [str],
@@ -211,6 +214,87 @@ class BaseAutoencoder(
         generator = self._generator(random_state)
         return self._map_rows(codes, lambda model, z: model.draw(z, generator))
 
+    def impute(self, X, *, n_imputations=None, random_state=None):
+        """Fill the missing cells of X.
+
+        Their law is a mixture of the model's and of the normal law that completes rows
+        for the encoder; the shares are learned at the end of `fit`, on cells that are
+        hidden for it. An autoencoder fills in its reconstruction of the completed row;
+        a variational one importance-weighted means of its reconstructions [1]_.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; NaN marks a missing cell. A row without a value gets the means of
+            rows.
+        n_imputations : int or None, default=None
+            None fills in conditional means. A number returns as many tables, their
+            cells drawn from the conditional law: what differs between them is what the
+            observed cells leave open (multiple imputation [2]_). The spread around a
+            reconstruction of a squared or absolute error is that of the normal law.
+        random_state : int, RandomState instance or None, default=None
+            Of the imputations that are drawn; means are the same in every call.
+
+        Returns
+        -------
+        X_filled : ndarray of shape (n_samples, n_features) or \
+                (n_imputations, n_samples, n_features)
+            X, with its observed values as they are.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted with ``allow_nan=False``.
+
+        References
+        ----------
+        .. [1] Mattei, P.-A. and Frellsen, J. (2019). MIWAE: deep generative modelling
+           and imputation of incomplete data sets. ICML.
+        .. [2] Rubin, D. B. (1987). Multiple imputation for nonresponse in surveys.
+           Wiley.
+        """
+        X = self._validate_rows(X, "impute")
+        if self.net_.module_.law is None:
+            raise ValueError(
+                "impute needs a model that was fitted with allow_nan=True."
+            )
+        if n_imputations is None:
+            return self._impute(X, conditional_mean)
+        if not isinstance(n_imputations, Integral) or n_imputations < 1:
+            raise ValueError(
+                f"n_imputations must be an integer >= 1; got {n_imputations!r}."
+            )
+        draws = partial(
+            conditional_draws,
+            n_imputations=n_imputations,
+            generator=self._generator(check_random_state(random_state)),
+        )
+        xp, _ = get_namespace(X)
+        return xp.moveaxis(self._impute(X, draws), 1, 0)
+
+    def _impute(self, X, conditional):
+        """Fill X by ``conditional(model, x, noise, n_steps)``."""
+        noise = self._imputation_noise()
+
+        def fill(model, rows):
+            size = rows_at_once(model, len(noise))
+            draws = noise.to(rows.device, rows.dtype)
+            x = model.standardize(rows)
+            pieces = [
+                conditional(model, chunk, draws, self._n_code_steps)
+                for chunk in x.split(size)
+            ]
+            values = torch.cat(pieces)
+            if values.ndim > rows.ndim:
+                rows = rows[:, None]
+            return torch.where(rows.isnan(), values, rows)
+
+        return self._map_rows(X, fill)
+
+    def _imputation_noise(self):
+        """Draws (s, k) of a posterior; a point code has none."""
+        return torch.empty(0, self.n_components_)
+
     def truncate(self, n_components):
         """Return a smaller transformer with the first latents; nothing is trained.
 
@@ -276,8 +360,15 @@ class BaseAutoencoder(
         return self.n_components_
 
     def _validate(self, X, *, reset):
-        X = validate_data(self, X, dtype=float_dtypes(X), reset=reset)
-        return X
+        """`reset` begins a new fit; otherwise the fitted model says what it takes."""
+        takes_nan = self.allow_nan if reset else self._fitted_model().law is not None
+        return validate_data(
+            self,
+            X,
+            dtype=float_dtypes(X),
+            ensure_all_finite="allow-nan" if takes_nan else True,
+            reset=reset,
+        )
 
     def _validate_rows(self, X, method):
         check_is_fitted(self)
@@ -312,5 +403,6 @@ class BaseAutoencoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
+        tags.input_tags.allow_nan = self.allow_nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

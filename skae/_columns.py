@@ -64,15 +64,20 @@ def _one_hot_width(X: Tensor, first: int) -> int:
     for j in range(first, X.shape[1]):
         column = X[:, j]
         total = total + column
-        if not bool(((column == 0) | (column == 1)).all()) or bool((total > 1).any()):
+        if not _is_binary(column) or bool((total > 1).any()):
             return 0
-        if bool((total == 1).all()):
+        if bool(((total == 1) | total.isnan()).all()):
             return j + 1 - first if j > first else 0
     return 0
 
 
+def _is_binary(x: Tensor) -> bool:
+    return bool(((x == 0) | (x == 1) | x.isnan()).all())
+
+
 def _kind(x: Tensor) -> str:
-    if bool(((x == 0) | (x == 1)).all()):
+    x = x[~x.isnan()]
+    if _is_binary(x):
         return "bernoulli"
     is_count = bool(((x >= 0) & (x == x.round())).all())
     if is_count and len(x.unique()) <= _MOST_COUNTS:
@@ -123,7 +128,8 @@ def check_support(likelihood: Likelihood, X: Tensor, names: list[str] | None) ->
     """Raise where a value of X (n, d) leaves the support of its likelihood."""
     for part, columns in likelihood.by_columns():
         values = X[:, columns]
-        outside = (~part.contains(values)).nonzero()
+        outside = ~(part.contains(values) | values.isnan())
+        outside = outside.nonzero()
         if not len(outside):
             continue
         row, position = outside[0].tolist()
@@ -133,3 +139,19 @@ def check_support(likelihood: Likelihood, X: Tensor, names: list[str] | None) ->
             f"{type(part).__name__} likelihood needs {part.support}; column {name} has "
             f"{values[row, position]:g}."
         )
+
+
+def check_missing(likelihood: Likelihood, X: Tensor, names: list[str] | None) -> None:
+    """Raise where a column of X (n, d) has no value at all, or rows of which cells are
+    missing have no density under its likelihood."""
+    empty = X.isnan().all(0).nonzero()
+    if len(empty):
+        column = int(empty[0])
+        name = column if names is None else repr(str(names[column]))
+        raise ValueError(f"Column {name} of X has no observed value.")
+    for part, _ in likelihood.by_columns():
+        if type(part).log_probs is Likelihood.log_probs:
+            raise ValueError(
+                f"allow_nan=True needs {type(part).__name__}.log_probs, what each "
+                "feature adds to the log-density."
+            )

@@ -9,13 +9,15 @@ import torch
 from sklearn.utils import check_random_state
 
 from skae._arrays import as_tensor, like
-from skae._axes import n_axes_explaining, principal_axes
-from skae._columns import check_support, make_likelihood
+from skae._axes import axes_of, n_axes_explaining, principal_axes
+from skae._columns import check_missing, check_support, make_likelihood
 from skae._density import CodeMixture
 from skae._order import explained_by_each, set_size_noises, smallest_size
 from skae._plugins import make_corruption, make_penalty
+from skae.nn._imputation import learn_from_hidden_cells
 from skae.nn._latents import Point
 from skae.nn._model import LatentModel, frozen
+from skae.nn._normal_law import normal_law
 from skae.nn._prefix import truncated
 from skae.nn._start import LinearStart, start_at, start_at_random
 from skae.nn.architectures import ARCHITECTURES, make_bodies
@@ -35,6 +37,12 @@ _FEWEST_ROWS_TO_SPLIT = 10
 
 # Rows a component below which a PCA fits held-out rows because it has seen them.
 _ROWS_A_COMPONENT = 10
+
+# Held-out rows below which training rows, too, tell how well missing cells are told.
+_FEWEST_JUDGES = 100
+
+# Rows of which cells are hidden for that.
+_N_ROWS_TO_HIDE = 500
 
 # Share of the variance below which what the start leaves is rounding.
 _NOTHING_LEFT = 1e-6
@@ -90,6 +98,8 @@ class Fitting(ABC):
             previous.likelihood if previous else self._make_likelihood(frame, X)
         )
         names = getattr(self, "feature_names_in_", None)
+        if previous is None and self.allow_nan:
+            check_missing(likelihood, as_tensor(X), names)
         check_support(likelihood, as_tensor(X), names)
         device = resolve_device(self.device)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -97,7 +107,7 @@ class Fitting(ABC):
         with torch.random.fork_rng(cuda):
             torch.manual_seed(seed)
             rows = as_tensor(X).to(device, torch.float64)
-            model = previous or self._make_model(rows, likelihood)
+            model = previous or self._make_model(rows, likelihood, seed)
             net = self._fit_net(model, model.standardize(rows), seed, incremental)
         self.mean_ = like(net.module_.shift, X)
         self._is_incremental = incremental
@@ -131,6 +141,9 @@ class Fitting(ABC):
         kept_start = not is_trained or net.kept_start_
         if is_new and is_blind and kept_start:
             self._start(model, rows, seed)
+        if kept_start and model.law is not None and model.start is not None:
+            # Both are the same law, but of incomplete rows the start's alone is exact.
+            model.start_share = 1 - 1 / (len(rows) + 1)
         return net
 
     def _can_improve(self, model):
@@ -159,7 +172,14 @@ class Fitting(ABC):
                 f"early_stopping=True, but penalty={self.penalty!r} has no value by "
                 "which epochs compare; the last one is kept with 'auto' or False."
             )
-        if self._is_share or previous is None:
+        if previous is None:
+            return
+        if self.allow_nan != (previous.law is not None):
+            raise ValueError(
+                f"allow_nan={self.allow_nan}, unlike the fit that goes on; set "
+                "warm_start=False to start anew."
+            )
+        if self._is_share:
             return
         if previous.n_components != self.n_components:
             raise ValueError(
@@ -171,9 +191,9 @@ class Fitting(ABC):
         """Return a new likelihood for rows, as given and as validated."""
         return make_likelihood(*self._likelihood_choice(), frame, as_tensor(X))
 
-    def _make_model(self, rows, likelihood):
+    def _make_model(self, rows, likelihood, seed):
         """Return a model that knows the scale of `rows` (n, d), float64."""
-        n_features, k = rows.shape[1], self._n_latents(rows)
+        n_features, k = rows.shape[1], self._n_latents(rows, seed)
         n_seen = 2 * k if self._is_ordered else k  # by the decoder
         bodies = make_bodies(
             self._architecture(),
@@ -210,22 +230,30 @@ class Fitting(ABC):
     def _is_ordered(self):
         return self.ordered or self._is_share
 
-    def _n_latents(self, rows):
+    def _n_latents(self, rows, seed):
         """Latents to begin with; of a share, as many as PCA needs for it."""
         if self._is_share:
-            return n_axes_explaining(rows, self.n_components)
+            return n_axes_explaining(rows, self.n_components, seed)
         return self.n_components
 
     def _start(self, model, rows, seed):
         """Set the weights of `model`; `rows` are standardized, float64."""
+        if self.allow_nan:
+            model.law = normal_law(rows, seed)
         if model.prior is not None:
             generator = torch.Generator().manual_seed(seed)
-            model.prior.start(rows.float(), generator)
+            model.prior.start(model.complete(rows).float(), generator)
         if self.init == "random":
             start_at_random(model)
             return
         linear = LinearStart.of(model, rows)
-        axes = principal_axes(rows * linear.encode, model.n_components, seed)
+        if rows.isnan().any():
+            covariance = (
+                torch.outer(linear.encode, linear.encode) * model.law.covariance
+            )
+            axes = axes_of(covariance, model.n_components)
+        else:
+            axes = principal_axes(rows * linear.encode, model.n_components, seed)
         start_at(model, axes, linear, len(rows))
 
     def _set_aims(self, model):
@@ -319,9 +347,21 @@ class Fitting(ABC):
         kept = self._kept_rows(rows, seed)
         self._study_codes(model, kept, seed)
         self._mixture = CodeMixture(self._training_codes(kept, seed), seed)
+        if model.law is not None:
+            few = len(judges) < _FEWEST_JUDGES
+            self._study_missing(
+                model, kept if few else model.standardize(judges).float(), seed
+            )
         self.__dict__.pop("explained_variance_ratio_", None)
         if model.is_ordered:
             self._study_sizes(model, judges)
+
+    def _study_missing(self, model, x, seed):
+        """Learn from standardized rows how well `model` tells cells it does not see."""
+        x = x[:_N_ROWS_TO_HIDE]
+        generator = torch.Generator(x.device).manual_seed(seed)
+        noise = self._imputation_noise().to(x)
+        learn_from_hidden_cells(model, x, noise, self._n_code_steps, generator)
 
     def _study_sizes(self, model, rows):
         """Learn what each latent of an ordered code is worth, and cut the code to the

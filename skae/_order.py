@@ -19,7 +19,7 @@ def explained_by_each(model, X, n_steps):
     model, X = frozen(model), X[:_N_JUDGED]
     sizes = range(1, model.n_components + 1)
     left = [_squared_error(truncated(model, k), X, n_steps) for k in sizes]
-    left = torch.stack([(X - model.shift).square().sum(), *left])
+    left = torch.stack([(X - model.shift).square().nansum(), *left])
     return (left[:-1] - left[1:]) / left[0].clamp(min=torch.finfo(left.dtype).tiny)
 
 
@@ -54,11 +54,13 @@ def _size_noises(model, x, seed):
         model.likelihood.deviations(model.decode(z, (ranks <= k).expand_as(z)), target)
         for k in ranks
     ]
-    noises = torch.stack([values.double().mean(0) for values in deviations])
+    observed = model.likelihood.observed_shares(target).double().sum(0)
+    total = torch.stack([values.double().sum(0) for values in deviations])
+    noises = total / observed.clamp(min=1e-30)
     # A constant feature does not deviate.
     return noises.maximum(_LEAST_NOISE * model.likelihood.noise.double())
 
 
 def _squared_error(model, X, n_steps):
     x = model.standardize(X).float()
-    return (model.reconstruct(model.code(x, n_steps)) - X).square().sum()
+    return (model.reconstruct(model.code(x, n_steps)) - X).square().nansum()

@@ -20,6 +20,9 @@ from skae.nn._latents import DiagonalNormal
 from skae.nn.likelihoods import LIKELIHOODS
 from skae.nn.priors import PRIORS, Fixed
 
+# Draws of the posterior that missing cells are told by.
+_N_IMPUTATION_DRAWS = 500
+
 # Training rows whose posteriors are described.
 _N_STUDIED = 1000
 
@@ -142,6 +145,10 @@ class VAETransformer(BaseAutoencoder):
     n_iter_no_change : int, default=20
         Epochs without a better one after which training goes back to the best epoch and
         on at a quarter of the rate; it ends when that has not helped three times.
+    allow_nan : bool, default=False
+        Whether cells of X may be missing (NaN). They are left out of the loss; the
+        encoder is given their means under a normal law of the rows, which is fitted to
+        the observed cells and sets the linear start too. `impute` fills them.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit instead of starting anew.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -290,6 +297,7 @@ class VAETransformer(BaseAutoencoder):
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=20,
+        allow_nan=False,
         warm_start=False,
         precision="auto",
         device="auto",
@@ -324,6 +332,7 @@ class VAETransformer(BaseAutoencoder):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.allow_nan = allow_nan
         self.warm_start = warm_start
         self.precision = precision
         self.device = device
@@ -363,7 +372,7 @@ class VAETransformer(BaseAutoencoder):
            via stacking. Machine Learning, 36, 59-83.
         """
         X = self._validate_rows(X, "score_samples")
-        noise = self._score_noise()
+        noise = self._fixed_noise(self.n_score_draws)
 
         def bound(model, x):
             draws = noise.to(x.device, x.dtype)
@@ -395,16 +404,19 @@ class VAETransformer(BaseAutoencoder):
         both = self._map_rows(X, moments)
         return both[:, 0], both[:, 1]
 
-    def _score_noise(self):
+    def _fixed_noise(self, n_draws):
         """Antithetic draws (s, k), the same for every row and every call."""
         generator = torch.Generator().manual_seed(self._seed)
         half = torch.randn(
-            -(-self.n_score_draws // 2),
+            -(-n_draws // 2),
             self.n_components_,
             generator=generator,
             dtype=torch.float64,
         )
-        return torch.cat([half, -half])[: self.n_score_draws]
+        return torch.cat([half, -half])[:n_draws]
+
+    def _imputation_noise(self):
+        return self._fixed_noise(_N_IMPUTATION_DRAWS)
 
     def _likelihood_choice(self):
         return self.likelihood, LIKELIHOODS

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import LowRankMultivariateNormal
 
 from skae.nn._model import LatentModel
+from skae.nn._normal_law import NormalLaw
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
 
@@ -60,15 +61,21 @@ def importance_weighted(model: LatentModel, x: Tensor, noise: Tensor) -> Tensor:
         weight = weight + prior.log_prob(z) - q.log_prob(z)
         total = weight if total is None else torch.logaddexp(total, weight)
     n_draws = torch.tensor(len(noise), dtype=x.dtype, device=x.device)
-    return model.likelihood.in_data_units(total - n_draws.log(), model.data_scale)
+    return model.of_data(total - n_draws.log(), x)
 
 
 def _exact_log_density(model: LatentModel, x: Tensor) -> Tensor:
     """Of the normal law that a linear decoder makes of normal latents."""
     noise = model.likelihood.variance.double().expand(model.n_features)
-    spine = model.spine
-    law = LowRankMultivariateNormal(
-        spine.decode_bias.double(), spine.decode_weight.double(), noise
+    mean, weight = (
+        w.double() for w in (model.spine.decode_bias, model.spine.decode_weight)
     )
-    log_density = law.log_prob(x.double()).to(x.dtype)
-    return model.likelihood.in_data_units(log_density, model.data_scale)
+    if model.law is None:
+        log_density = LowRankMultivariateNormal(mean, weight, noise).log_prob(
+            x.double()
+        )
+    else:  # of the observed cells, in units of their noise
+        std = noise.sqrt()
+        law = NormalLaw(mean / std, weight / std[:, None], 1.0)
+        log_density = law.log_prob(x / std) - (~x.isnan()).double() @ std.log()
+    return model.of_data(log_density.to(x.dtype), x)

@@ -54,6 +54,10 @@ class DiagonalNormal:
         changed = 1 / (1 + (1 / variance - 1).clamp(min=0) * ratio)
         return DiagonalNormal(self.mean * ratio * changed / variance, changed.log() / 2)
 
+    def widened(self, factor: Tensor) -> "DiagonalNormal":
+        """With `factor` times the variance."""
+        return DiagonalNormal(self.mean, self.log_std + 0.5 * factor.log())
+
     def rsample(self, noise: Tensor) -> Tensor:
         """Draw by the reparameterisation trick from standard normal `noise`."""
         return self.mean + self.std * noise

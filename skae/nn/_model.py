@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._linear import linear
+from skae.nn._normal_law import NormalLaw, mean_of_observed
+from skae.nn._precision import single
 from skae.nn._projection import project
 from skae.nn._terms import Terms
 from skae.nn.priors import Normal
@@ -100,6 +102,12 @@ class LatentModel(nn.Module):
         # likelihood's noises (k, m) that suit each, set after training.
         self.register_buffer("size_weights", torch.ones(n_components))
         self.register_buffer("size_noises", None)
+        # What completes rows of which cells are missing, and the information (d, k)
+        # that a cell has of a latent at the start. After training, the model's own
+        # share of what is said of missing cells, and the factor of its spread.
+        self.law: NormalLaw | None = None
+        self.share_of_missing = self.spread_of_missing = 1.0
+        self.register_buffer("information", torch.zeros(n_features, n_components))
         # Of the variance that the encoder was trained for to that of the likelihood.
         self.noise_ratio = 1.0
 
@@ -155,7 +163,7 @@ class LatentModel(nn.Module):
     def set_scale(self, X: Tensor) -> None:
         """Take the centre, and one scale for all features that the likelihood treats
         alike, from rows in float64."""
-        self.shift = X.mean(0)
+        self.shift = mean_of_observed(X, 0)
         self.scale = torch.ones_like(self.shift)
         for columns in self.likelihood.scale_groups():
             self.scale[columns] = _common_scale(X[:, columns], self.shift[columns])
@@ -173,12 +181,29 @@ class LatentModel(nn.Module):
         x = (X.to(self.shift.dtype) - self.shift) / self.scale
         return x.to(X.dtype)
 
-    def encode(self, x: Tensor) -> Point | DiagonalNormal:
+    def complete(self, x: Tensor) -> Tensor:
+        """Standardized rows without missing cells."""
+        return x if self.law is None else self.law.complete(x)
+
+    def encode(self, x: Tensor, seen: Tensor | None = None) -> Point | DiagonalNormal:
+        """What standardized rows say of their codes; `seen` is what the network is
+        given in their place."""
         spine = self.spine
-        x = x.to(spine.encode_weight.dtype)
-        params = _sum(self.encoder, x, spine.encode_weight, spine.encode_bias)
+        seen = self.complete(x) if seen is None else seen
+        seen = seen.to(spine.encode_weight.dtype)
+        params = _sum(self.encoder, seen, spine.encode_weight, spine.encode_bias)
         q = self.latent.from_params(params)
-        return q if self.noise_ratio == 1 else q.under_noise(self.noise_ratio)
+        if self.noise_ratio != 1:
+            q = q.under_noise(self.noise_ratio)
+        if self.law is None or self.latent is Point:
+            return q
+        return q.widened(self._lost_precision(x))
+
+    def _lost_precision(self, x: Tensor) -> Tensor:
+        """Precision (n, k) of the latents at the start, were rows complete, to that
+        given their observed cells."""
+        is_observed = (~x.isnan()).to(self.information)
+        return (1 + self.information.sum(0)) / (1 + is_observed @ self.information)
 
     def decode(self, z: Tensor, is_kept: Tensor | None = None) -> Tensor:
         """Parameters of the likelihood, (n, d * n_params), of the latents for which
@@ -195,7 +220,11 @@ class LatentModel(nn.Module):
         x = self.target(x)
         if params.ndim > x.ndim:  # several draws, or prefixes
             x = x.expand(*params.shape[:-1], -1)
-        return self.likelihood.log_prob(params, x)
+        if self.law is None:
+            return self.likelihood.log_prob(params, x)
+        is_missing = x.isnan()
+        log_probs = self.likelihood.log_probs(params, x.masked_fill(is_missing, 0))
+        return single(log_probs).masked_fill(is_missing, 0).sum(-1)
 
     def target(self, x: Tensor) -> Tensor:
         """Standardized rows as the likelihood sees them."""
@@ -207,7 +236,11 @@ class LatentModel(nn.Module):
         """Standardized rows as a step of the training sees them."""
         if self.likelihood.is_scaled:
             return x
-        target = self.likelihood.refresh(self.target(x), generator)
+        target = self.target(x)
+        refreshed = self.likelihood.refresh(target, generator)
+        if self.law is not None:
+            refreshed = refreshed.where(~target.isnan(), target)
+        target = refreshed
         return (target - self.target_shift.to(x.dtype)) / self.target_scale.to(x.dtype)
 
     def forward(
@@ -223,7 +256,7 @@ class LatentModel(nn.Module):
         `corrupted` rows, where there are any, and the decoder of an ordered model the
         latents for which `is_kept` (s, 1, k) is one.
         """
-        q = self.encode(x if corrupted is None else corrupted)
+        q = self.encode(x, corrupted)
         z, weights = q.rsample(noise), None
         if is_kept is None:
             params = self.decode(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
@@ -248,6 +281,7 @@ class LatentModel(nn.Module):
 
     def best_code(self, x: Tensor, n_steps: int = 0) -> Tensor:
         """The encoder's mean code, refined by steps through the decoder."""
+        x = self.complete(x)
         if n_steps and self.metric is not None:
             return project(self, x, n_steps)
         return self.encode(x).mean
@@ -286,7 +320,14 @@ class LatentModel(nn.Module):
     def log_loss(self, x: Tensor, n_steps: int = 0) -> Tensor:
         """Minus the loss of each row's reconstruction, in data units."""
         log_likelihood = self.log_likelihood(self.decode(self.best_code(x, n_steps)), x)
-        return self.likelihood.in_data_units(log_likelihood, self.data_scale)
+        return self.of_data(log_likelihood, x)
+
+    def of_data(self, log_prob: Tensor, x: Tensor) -> Tensor:
+        """Log-densities (n,) of standardized rows as those of the data."""
+        scale = self.data_scale
+        if self.law is not None:
+            scale = scale.where(~x.isnan(), 1.0)
+        return self.likelihood.in_data_units(log_prob, scale)
 
 
 def frozen(model: LatentModel) -> LatentModel:
@@ -297,10 +338,10 @@ def frozen(model: LatentModel) -> LatentModel:
 def _common_scale(X: Tensor, shift: Tensor) -> Tensor:
     """Root mean square of centred rows; one where they have no scale."""
     centred = X - shift
-    peak = centred.abs().max()  # its square may overflow, or vanish
-    scale = peak * (centred / peak).square().mean().sqrt()
+    peak = centred.abs().nan_to_num().max()  # its square may overflow, or vanish
+    scale = peak * mean_of_observed((centred / peak).square()).sqrt()
     # Rows that differ by rounding alone have none.
-    smallest = torch.finfo(X.dtype).eps * X.abs().max()
+    smallest = torch.finfo(X.dtype).eps * X.abs().nan_to_num().max()
     return torch.where(scale > smallest, scale, torch.ones_like(scale))
 
 

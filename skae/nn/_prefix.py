@@ -123,6 +123,7 @@ def truncated(model: LatentModel, k: int) -> LatentModel:
         short.decoder = FirstLatents(model.decoder, n_from, k)
     short.code_scale = model.code_scale[:k]
     short.size_weights = model.size_weights[:k]
+    short.information = model.information[:, :k]
     short.penalty = None
     if model.prior is not None:
         short.prior = type(model.prior)(k).to(model.shift)

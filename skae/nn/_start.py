@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from skae.nn._latents import DiagonalNormal
 from skae.nn._model import LatentModel
+from skae.nn._normal_law import mean_of_observed
 from skae.nn._prefix import set_sizes
 
 # Smallest noise variance of the start, as a share of the largest variance.
@@ -49,7 +50,11 @@ class LinearStart(NamedTuple):
     def of(cls, model: LatentModel, rows: Tensor) -> "LinearStart":
         """`rows` are standardized, float64."""
         targets = model.target(rows)
-        moments = targets.mean(0), targets.var(0, correction=0)
+        mean = mean_of_observed(targets, 0)
+        variance = targets.var(0, correction=0)
+        if targets.isnan().any():
+            variance = mean_of_observed((targets - mean).square(), 0)
+        moments = mean, variance
         bias, encode, decode = model.likelihood.start(*moments, len(rows))
         return cls(bias, encode * model.target_scale, decode)
 
@@ -82,6 +87,10 @@ def start_at(
     spine.encode_weight[:r] = (shrinkage[:, None] * encode).to(spine.encode_weight)
     spine.decode_weight[:, :r] = (loading * decode.T).to(spine.decode_weight)
     spine.decode_bias.copy_(linear.bias)
+    local = noise if is_scaled else 1.0
+    model.information[:, :r] = (loading * axes.components.T).square().to(
+        model.information
+    ) / local
     if is_scaled:
         unexplained = axes.unexplained(min(n_rows, model.n_features))
         model.unexplained = unexplained**0.5

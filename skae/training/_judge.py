@@ -15,6 +15,7 @@ class Judged(NamedTuple):
 
     losses: Tensor  # (n,), the objective
     deviations: Tensor  # (n, m), of the likelihood's noises
+    shares: Tensor  # (n, m), of the cells that are not missing
     known: Tensor  # (n,), the part of the log-likelihood that those make
     rates: Tensor  # (n,), divergences from the prior
     distortions: Tensor  # (n,), minus the log-likelihoods
@@ -44,15 +45,17 @@ def _judge_once(
     likelihood = model.likelihood
     inputs = net.make_inputs(x, generator)
     x, terms = inputs["x"], model(**inputs)
-    deviations = likelihood.deviations(terms.params, model.target(x))
+    target = model.target(x)
+    deviations = likelihood.deviations(terms.params, target)
+    shares = likelihood.observed_shares(target).double()
     rates = terms.divergence if net.n_draws else x.new_zeros(len(x))
     values = -terms.log_likelihood, rates, deviations
     if net.n_draws > 1 or model.is_ordered:
         values = (value.mean(0) if value.ndim > 1 else value for value in values)
     distortions, rates, deviations = (value.double() for value in values)
-    known = likelihood.log_density(deviations, likelihood.noise.double())
+    known = likelihood.log_density(deviations, likelihood.noise.double(), shares)
     losses = net.criterion_(terms).double()
-    return Judged(losses, deviations, known, rates, distortions)
+    return Judged(losses, deviations, shares, known, rates, distortions)
 
 
 @contextmanager

@@ -132,8 +132,8 @@ class LatentNet(NeuralNet):
             device=generator.device,
         )
         chunks = [
-            own_and_start(model, model.refresh(x, generator), noise)
-            for x in ResidentBatches(self.held_out_, CHUNK)
+            own_and_start(model, self._rows_of(batch, generator)[0], noise)
+            for batch in ResidentBatches(self.held_out_, CHUNK)
         ]
         own, linear = (torch.cat(values) for values in zip(*chunks))
         model.start_share = learned_share(own, linear, 1 / (self.n_rows_ + 1))
@@ -159,7 +159,18 @@ class LatentNet(NeuralNet):
             raise
 
     def get_dataset(self, X, y=None):
-        return X
+        """Rows, beside them the completed ones where cells may be missing."""
+        law = self.module_.law
+        return X if law is None else torch.cat([X, law.complete(X)], 1)
+
+    def _rows_of(self, batch, generator):
+        """Rows as a step sees them, and what the encoder is given in their place."""
+        module = self.module_
+        if module.law is None:
+            return module.refresh(batch, generator), None
+        x, completed = batch.chunk(2, 1)
+        x = module.refresh(x, generator)
+        return x, completed.where(x.isnan(), x)
 
     def get_iterator(self, dataset, training=False):
         if training:
@@ -213,12 +224,14 @@ class LatentNet(NeuralNet):
         self, batch: Tensor, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """What the model is called with: rows, and all that is drawn for them."""
-        x = self.module_.refresh(batch, generator)
+        x, seen = self._rows_of(batch, generator)
         inputs = {"x": x}
         if self.n_draws:
             inputs["noise"] = self._noise(len(x), generator)
         if self.corrupt is not None:
-            inputs["corrupted"] = self.corrupt(x, generator)
+            seen = self.corrupt(x if seen is None else seen, generator)
+        if seen is not None:
+            inputs["corrupted"] = seen
         if self.module_.is_ordered:
             inputs["is_kept"] = random_prefixes(self.module_.n_components, generator)
         return inputs
@@ -276,14 +289,16 @@ class LatentNet(NeuralNet):
         learned = self.parameters_.computing.likelihood.noise.detach().double()
 
         def losses_at(noise):
-            return rest - likelihood.log_density(judged.deviations, noise)
+            return rest - likelihood.log_density(
+                judged.deviations, noise, judged.shares
+            )
 
         def shares(losses):
             return in_shares(self.module_, -losses, -start)
 
         rest = judged.losses + judged.known
         noise = raised_noise(
-            learned, judged.deviations, losses_at, None if start is None else shares
+            learned, judged, losses_at, None if start is None else shares
         )
         likelihood.set_noise(noise)
         return losses_at(noise)

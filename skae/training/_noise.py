@@ -11,12 +11,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from skae.training._judge import Judged
+
 _N_TURNS = 20
 
 
 def raised_noise(
     learned: Tensor,
-    deviations: Tensor,
+    judged: Judged,
     losses_at: Callable[[Tensor], Tensor],
     shares: Callable[[Tensor], tuple[Tensor, Tensor]] | None,
 ) -> Tensor:
@@ -25,8 +27,9 @@ def raised_noise(
     Parameters
     ----------
     learned : Tensor of shape (m,)
-    deviations : Tensor of shape (n, m)
-        Their weighted mean is the best noise of rows with these weights.
+    judged : Judged
+        The weighted mean of its deviations, over the observed cells, is the best noise
+        of rows with these weights.
     losses_at : callable
         Losses (n,) of the rows with a given noise.
     shares : callable or None
@@ -34,18 +37,18 @@ def raised_noise(
         None where the model stands alone.
     """
 
-    def at_least_learned(noise):
-        return torch.maximum(noise, learned)
+    def best(weights):
+        observed = (weights @ judged.shares).clamp(min=1e-30)
+        return torch.maximum(weights @ judged.deviations / observed, learned)
 
+    of_all = best(torch.ones_like(judged.losses))
     if shares is None:
-        return at_least_learned(deviations.mean(0))
+        return of_all
 
     def settled(noise):
         for _ in range(_N_TURNS):
             own, linear = shares(losses_at(noise))
-            weights = (own - linear).sigmoid()
-            total = weights.sum().clamp(min=1e-30)
-            noise = at_least_learned(weights @ deviations / total)
+            noise = best((own - linear).sigmoid())
         return noise
 
     def loss(noise):
@@ -53,5 +56,4 @@ def raised_noise(
 
     # From the mean of all rows alone it can stop where one far row is still thought
     # the model's own.
-    ends = at_least_learned(deviations.mean(0)), learned
-    return min(map(settled, ends), key=loss)
+    return min(map(settled, (of_all, learned)), key=loss)

@@ -8,9 +8,10 @@ class Likelihood(nn.Module):
     """Distribution of a row of `n_features` given its code; the contract.
 
     A subclass offers ``log_prob(params, x) -> (n,)``, summed over the features,
-    ``mean(params)`` and ``sample(params, generator)``, all with a row in each line, and
-    what differs from the defaults below. Parameters come from the decoder in `n_params`
-    blocks of `n_features`; the first block places the mean.
+    ``mean(params)`` and ``sample(params, generator)``, all with a row in each line,
+    ``log_probs(params, x) -> (n, d)``, the terms of that sum, for rows of which cells
+    are missing, and what differs from the defaults below. Parameters come from the
+    decoder in `n_params` blocks of `n_features`; the first block places the mean.
     """
 
     n_params = 1
@@ -24,6 +25,14 @@ class Likelihood(nn.Module):
     def __init__(self, n_features: int):
         super().__init__()
         self.n_features = n_features
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """Log-density (n,) of rows."""
+        return self.log_probs(params, x).sum(-1)
+
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
+        """What each feature (n, d) adds to it."""
+        raise NotImplementedError
 
     def by_columns(self) -> list[tuple["Likelihood", Tensor]]:
         """Likelihoods, and the columns (d,) that each is for: itself for all."""
@@ -65,11 +74,17 @@ class Likelihood(nn.Module):
 
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
         """Deviations (n, n_noises), whose mean over rows is the noise that suits them
-        best."""
+        best; zero where cells of `x` are missing (NaN)."""
         return params.new_zeros(*params.shape[:-1], 0)
 
-    def log_density(self, deviations: Tensor, noise: Tensor) -> Tensor:
-        """Log-density (n,) of what deviates so."""
+    def observed_shares(self, x: Tensor) -> Tensor:
+        """Share (n, n_noises) of the cells of each noise that are not missing."""
+        return x.new_zeros(*x.shape[:-1], 0)
+
+    def log_density(
+        self, deviations: Tensor, noise: Tensor, shares: Tensor | float = 1.0
+    ) -> Tensor:
+        """Log-density (n,) of what deviates so, in that share of the cells."""
         return deviations.new_zeros(len(deviations))
 
     def set_noise_variance(self, variance: Tensor | float) -> None:
@@ -77,8 +92,8 @@ class Likelihood(nn.Module):
 
     def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
         """Log-density of the data, of which those modelled were divided by `scale`
-        (d,), all ones where they were not."""
-        return log_prob - scale.log().sum()
+        (d,), or (n, d) with ones for missing cells; all ones where they were not."""
+        return log_prob - scale.log().sum(-1)
 
 
 def smoothed_share(mean: Tensor, n_rows: int) -> Tensor:

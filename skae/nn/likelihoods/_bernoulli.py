@@ -19,9 +19,9 @@ class Bernoulli(Likelihood):
 
     support = "values in [0, 1] (MinMaxScaler makes them)"
 
-    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
         params = single(params)
-        return (x * params - F.softplus(params)).sum(-1)
+        return x * params - F.softplus(params)
 
     def mean(self, params: Tensor) -> Tensor:
         return params.sigmoid()

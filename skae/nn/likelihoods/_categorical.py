@@ -20,8 +20,8 @@ class Categorical(Likelihood):
 
     support = "one-hot rows, or shares that sum to one"
 
-    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        return (x * single(params).log_softmax(-1)).sum(-1)
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
+        return x * single(params).log_softmax(-1)
 
     def mean(self, params: Tensor) -> Tensor:
         return params.softmax(-1)

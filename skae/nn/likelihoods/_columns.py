@@ -49,6 +49,14 @@ class Columns(Likelihood):
             for part, columns in self.by_columns()
         )
 
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
+        return self._merge(
+            [
+                part.log_probs(self._params(part, params, columns), x[..., columns])
+                for part, columns in self.by_columns()
+            ]
+        )
+
     def mean(self, params: Tensor) -> Tensor:
         return self._merge(
             [
@@ -111,8 +119,17 @@ class Columns(Likelihood):
         ]
         return torch.cat(values, -1)
 
-    def log_density(self, deviations: Tensor, noise: Tensor) -> Tensor:
-        pieces = self._split(deviations), self._split(noise)
+    def observed_shares(self, x: Tensor) -> Tensor:
+        shares = [
+            part.observed_shares(x[..., cols]) for part, cols in self.by_columns()
+        ]
+        return torch.cat(shares, -1)
+
+    def log_density(
+        self, deviations: Tensor, noise: Tensor, shares: Tensor | float = 1.0
+    ) -> Tensor:
+        shares = torch.as_tensor(shares).expand_as(deviations)
+        pieces = self._split(deviations), self._split(noise), self._split(shares)
         return sum(
             part.log_density(*piece) for part, *piece in zip(self.parts, *pieces)
         )

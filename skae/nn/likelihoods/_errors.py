@@ -20,12 +20,15 @@ class Error(Likelihood):
         dtype = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
         return -self._error(params, x).sum(-1, dtype=dtype)
 
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
+        return -self._error(params, x)
+
     def mean(self, params: Tensor) -> Tensor:
         return params
 
     def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
         """The error of the data themselves, which were divided by `scale`."""
-        return log_prob * scale[0] ** self.power
+        return log_prob * scale.flatten()[0] ** self.power
 
     def _error(self, params: Tensor, x: Tensor) -> Tensor:
         raise NotImplementedError

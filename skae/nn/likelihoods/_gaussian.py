@@ -30,9 +30,11 @@ class Gaussian(Noise):
     def _deviation(self, residual: Tensor) -> Tensor:
         return residual.square()
 
-    def _log_density(self, deviation: Tensor, log_noise: Tensor) -> Tensor:
+    def _log_density(
+        self, deviation: Tensor, log_noise: Tensor, share: Tensor | float = 1.0
+    ) -> Tensor:
         constant = log_noise + math.log(2 * math.pi)
-        return -0.5 * (deviation * (-log_noise).exp() + constant)
+        return -0.5 * (deviation * (-log_noise).exp() + share * constant)
 
 
 class DiagonalGaussian(Gaussian):

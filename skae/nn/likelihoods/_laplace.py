@@ -31,5 +31,8 @@ class Laplace(Noise):
     def _deviation(self, residual: Tensor) -> Tensor:
         return residual.abs()
 
-    def _log_density(self, deviation: Tensor, log_noise: Tensor) -> Tensor:
-        return -deviation * (-log_noise).exp() - log_noise - math.log(2)
+    def _log_density(
+        self, deviation: Tensor, log_noise: Tensor, share: Tensor | float = 1.0
+    ) -> Tensor:
+        constant = log_noise + math.log(2)
+        return -deviation * (-log_noise).exp() - share * constant

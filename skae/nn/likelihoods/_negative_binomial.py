@@ -28,14 +28,14 @@ class NegativeBinomial(Likelihood):
         super().__init__(n_features)
         self.log_size = nn.Parameter(torch.full((n_features,), size).log())
 
-    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
         params = single(params).clamp(max=LARGEST_LOG_MEAN)
         log_size, size = self.log_size, self.log_size.exp()
         log_odds = params - log_size
         count = torch.lgamma(x + size) - torch.lgamma(size) - torch.lgamma(x + 1)
         failure = size * F.softplus(log_odds)
         success = x * F.softplus(-log_odds)
-        return (count - failure - success).sum(-1)
+        return count - failure - success
 
     def mean(self, params: Tensor) -> Tensor:
         return params.clamp(max=LARGEST_LOG_MEAN).exp()

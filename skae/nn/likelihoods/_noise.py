@@ -32,29 +32,45 @@ class Noise(Likelihood):
         self.log_noise.copy_(torch.as_tensor(noise, dtype=torch.float64).log())
 
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
-        values = self._deviation(x - params)
+        return self._means(self._deviation(x - params).nan_to_num())
+
+    def observed_shares(self, x: Tensor) -> Tensor:
+        return self._means((~x.isnan()).to(x.dtype))
+
+    def log_density(
+        self, deviations: Tensor, noise: Tensor, shares: Tensor | float = 1.0
+    ) -> Tensor:
+        return self._sum_density(deviations, noise.log(), shares)
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        deviations = self._means(self._deviation(x - params))
+        return self._sum_density(deviations, self.log_noise)
+
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
+        return self._log_density(self._deviation(x - params), self.log_noise)
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params
+
+    def _means(self, values: Tensor) -> Tensor:
+        """Of each noise's features."""
         if not self.is_shared:
             return values
         total = values.sum(-1, keepdim=True, dtype=self.log_noise.dtype)
         return total / self.n_features
 
-    def log_density(self, deviations: Tensor, noise: Tensor) -> Tensor:
-        return self._sum_density(deviations, noise.log())
-
-    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        return self._sum_density(self.deviations(params, x), self.log_noise)
-
-    def mean(self, params: Tensor) -> Tensor:
-        return params
-
-    def _sum_density(self, deviations: Tensor, log_noise: Tensor) -> Tensor:
-        terms = self._log_density(deviations, log_noise).sum(-1)
+    def _sum_density(
+        self, deviations: Tensor, log_noise: Tensor, shares: Tensor | float = 1.0
+    ) -> Tensor:
+        terms = self._log_density(deviations, log_noise, shares).sum(-1)
         return terms * self.n_features if self.is_shared else terms
 
     def _deviation(self, residual: Tensor) -> Tensor:
         """Of each value, whose mean is the noise."""
         raise NotImplementedError
 
-    def _log_density(self, deviation: Tensor, log_noise: Tensor) -> Tensor:
-        """Of each value."""
+    def _log_density(
+        self, deviation: Tensor, log_noise: Tensor, share: Tensor | float = 1.0
+    ) -> Tensor:
+        """Of each value; of a mean over features, that share of which is observed."""
         raise NotImplementedError

@@ -18,9 +18,9 @@ class Poisson(Likelihood):
 
     support = "counts: integers >= 0"
 
-    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
         params = single(params).clamp(max=LARGEST_LOG_MEAN)
-        return (x * params - params.exp() - torch.lgamma(x + 1)).sum(-1)
+        return x * params - params.exp() - torch.lgamma(x + 1)
 
     def mean(self, params: Tensor) -> Tensor:
         return params.clamp(max=LARGEST_LOG_MEAN).exp()

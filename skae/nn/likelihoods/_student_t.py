@@ -47,6 +47,14 @@ class StudentT(Likelihood):
         self.log_scale.copy_(0.5 * squared_scale.log())
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        constant, tails = self._terms(params, x)
+        return self.n_features * constant - 0.5 * (self.df + 1) * tails.sum(-1)
+
+    def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
+        constant, tails = self._terms(params, x)
+        return constant - 0.5 * (self.df + 1) * tails
+
+    def _terms(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         df, log_scale = self.df, self.log_scale
         scaled = (x - single(params)) * (-log_scale).exp()
         constant = (
@@ -55,8 +63,7 @@ class StudentT(Likelihood):
             - 0.5 * (math.pi * df).log()
             - log_scale
         )
-        tails = torch.log1p(scaled.square() / df).sum(-1)
-        return self.n_features * constant - 0.5 * (df + 1) * tails
+        return constant, torch.log1p(scaled.square() / df)
 
     def mean(self, params: Tensor) -> Tensor:
         return params

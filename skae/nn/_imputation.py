@@ -1,0 +1,184 @@
+"""What a model says of the cells that rows do not show.
+
+The conditional law of the missing cells is a mixture: a share from the model, the rest
+from the normal law that completes rows for the encoder. The share is learned on cells
+that are hidden after training, so that a code too small for the rows costs nothing, and
+so is how much wider the draws must be than those of a model that knew its weights.
+A variational model's part is importance-weighted (Mattei and Frellsen, 2019), by draws
+from a widened posterior and weights that are truncated (Ionides, 2008).
+
+References
+----------
+Mattei, P.-A. and Frellsen, J. (2019). MIWAE: deep generative modelling and imputation
+of incomplete data sets. ICML.
+
+Ionides, E. L. (2008). Truncated importance sampling. Journal of Computational and
+Graphical Statistics, 17(2), 295-311.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from skae.nn._draws import uniform_like
+from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._model import LatentModel
+
+# Of the standard deviations of a posterior, which knows the observed cells alone.
+_WIDER = 1.3
+
+# Share of the observed cells that are hidden to learn the model's share.
+_HIDDEN_SHARE = 0.2
+
+# Share of a normal law that lies within so many standard deviations.
+_COVERED, _DEVIATIONS = 0.9, 1.645
+
+# Numbers that the draws of one call may keep.
+_MOST_KEPT = 2**26
+
+
+def rows_at_once(model: LatentModel, n_draws: int) -> int:
+    """How many rows leave memory for so many draws of each."""
+    n_params = model.n_features * model.likelihood.n_params
+    return max(1, _MOST_KEPT // (n_params * max(n_draws, 1)))
+
+
+def conditional_mean(
+    model: LatentModel, x: Tensor, noise: Tensor, n_steps: int
+) -> Tensor:
+    """Standardized rows (n, d), their missing cells at their means, in data units.
+
+    `noise` (s, k) holds the draws of a variational model; a point code is refined by
+    `n_steps`.
+    """
+    if model.latent is Point:
+        own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
+    else:
+        weights, params = _weighted_draws(model, x, noise)
+        means = model.likelihood.mean(params.flatten(0, 1)).view(*params.shape[:2], -1)
+        own = (weights[..., None] * means).sum(0)
+    of_law = model.target(model.complete(x))
+    return _filled(model, x, of_law + model.share_of_missing * (own - of_law))
+
+
+def conditional_draws(
+    model: LatentModel,
+    x: Tensor,
+    noise: Tensor,
+    n_steps: int,
+    n_imputations: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """As `conditional_mean`, with the missing cells drawn from their law: (n, m, d)."""
+    if model.latent is Point:
+        return _around_reconstructions(model, x, n_steps, n_imputations, generator)
+    weights, params = _weighted_draws(model, x, noise)
+    chosen = torch.multinomial(
+        weights.T, n_imputations, replacement=True, generator=generator
+    )
+    rows = torch.arange(len(x), device=x.device)[:, None]
+    values = model.likelihood.sample(params[chosen, rows].flatten(0, 1), generator)
+    values = values.unflatten(0, chosen.shape)
+    if model.spread_of_missing > 1:
+        mean = (weights[..., None] * params).sum(0)[:, None]
+        values = mean + model.spread_of_missing * (values - mean)
+    if model.share_of_missing < 1:
+        is_own = uniform_like(values[..., :1], generator) < model.share_of_missing
+        of_law = _drawn_from_law(model, x, n_imputations, generator)
+        values = values.where(is_own, of_law)
+    return _filled(model, x[:, None], values)
+
+
+def _around_reconstructions(
+    model: LatentModel,
+    x: Tensor,
+    n_steps: int,
+    n_imputations: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draws of a point code. An error says nothing of the spread around it: the law of
+    the rows does."""
+    params = model.decode(model.best_code(x, n_steps))
+    if model.likelihood.is_density:
+        params = params.repeat_interleave(n_imputations, 0)
+        values = model.likelihood.sample(params, generator)
+        return _filled(model, x[:, None], values.unflatten(0, (len(x), -1)))
+    shift = model.likelihood.mean(params) - model.target(model.complete(x))
+    values = _drawn_from_law(model, x, n_imputations, generator)
+    return _filled(model, x[:, None], values + model.share_of_missing * shift[:, None])
+
+
+def _drawn_from_law(
+    model: LatentModel, x: Tensor, n_imputations: int, generator: torch.Generator
+) -> Tensor:
+    """(n, m, d)"""
+    values = model.law.draw(x.repeat_interleave(n_imputations, 0), generator)
+    return model.target(values).unflatten(0, (len(x), -1))
+
+
+def _weighted_draws(
+    model: LatentModel, x: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Weights (s, n) and the likelihood's parameters (s, n, d * n_params) of draws."""
+    narrow, prior = model.encode(x), model.current_prior()
+    q = DiagonalNormal(narrow.mean, narrow.log_std + math.log(_WIDER))
+    z = q.rsample(noise[:, None].to(narrow.mean))
+    params = model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    log_weights = model.log_likelihood(params, x) - q.log_prob(z)
+    log_weights = log_weights + prior.log_prob(z.flatten(0, 1)).view_as(log_weights)
+    # No weight exceeds the root of their number times their mean.
+    log_mean = log_weights.logsumexp(0) - math.log(len(noise))
+    largest = log_mean + 0.5 * math.log(len(noise))
+    return torch.minimum(log_weights, largest).softmax(0), params
+
+
+def _filled(model: LatentModel, x: Tensor, values: Tensor) -> Tensor:
+    """Rows in data units, the missing cells from `values`, in the likelihood's."""
+    return model.in_data_units(torch.where(x.isnan(), values, model.target(x)))
+
+
+@torch.no_grad()
+def learn_from_hidden_cells(
+    model: LatentModel,
+    x: Tensor,
+    noise: Tensor,
+    n_steps: int,
+    generator: torch.Generator,
+) -> None:
+    """Set the model's share, and the factor of its spread, that tell cells best which
+    are hidden from standardized rows (n, d).
+
+    A likelihood that sees the data as they are has all: their law is not normal.
+    """
+    is_hidden = uniform_like(x, generator) < _HIDDEN_SHARE
+    is_hidden &= ~x.isnan()
+    if not model.likelihood.is_scaled or not is_hidden.any():
+        return
+    seen = x.masked_fill(is_hidden, math.nan)
+    of_law = model.complete(seen)
+    own = model.likelihood.mean(model.decode(model.best_code(seen, n_steps)))
+    shift, rest = (own - of_law)[is_hidden].double(), (x - of_law)[is_hidden].double()
+    largest = float(shift.square().sum())
+    if largest:
+        share = float(shift @ rest) / largest
+        model.share_of_missing = min(max(share, 0.0), 1.0)
+    if model.latent is DiagonalNormal:
+        model.spread_of_missing = _spread(model, x, seen, noise, is_hidden)
+
+
+def _spread(
+    model: LatentModel, x: Tensor, seen: Tensor, noise: Tensor, is_hidden: Tensor
+) -> float:
+    """Factor, at least one, with which nine of ten hidden cells lie where a normal law
+    of the draws' spread has them."""
+    size = rows_at_once(model, len(noise))
+    ratios = []
+    for rows, given, hidden in zip(*(t.split(size) for t in (x, seen, is_hidden))):
+        weights, params = _weighted_draws(model, given, noise)
+        mean = (weights[..., None] * params).sum(0)
+        variance = (weights[..., None] * (params - mean).square()).sum(0)
+        variance = variance + getattr(model.likelihood, "variance", 0.0)
+        ratios.append(((rows - mean).square() / variance)[hidden])
+    ratio = torch.cat(ratios).double().quantile(_COVERED)
+    return max(1.0, float(ratio.sqrt()) / _DEVIATIONS)

@@ -1,0 +1,249 @@
+"""A normal law of rows of which cells are missing, and its fit.
+
+.. math:: x \\sim N(m, W W^\\top + \\sigma^2 I)
+
+With as many columns in `W` as the rank allows this is any covariance; with fewer it is
+probabilistic PCA. What the observed cells of a row say of the others is exact.
+
+References
+----------
+Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood from
+incomplete data via the EM algorithm. Journal of the Royal Statistical Society B, 39(1).
+
+Tipping, M. E. and Bishop, C. M. (1999). Probabilistic principal component analysis.
+Journal of the Royal Statistical Society B, 61(3), 611-622.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+# Numbers that one step over rows may keep.
+_MOST_KEPT = 2**24
+
+# Smallest noise, as a share of the mean variance.
+_SMALLEST_NOISE = 1e-6
+
+# Turns of the fit, at most, and the gain in nats of a row below which it has settled.
+_N_TURNS, _SETTLED = 50, 1e-3
+
+# Rows, and rank, up to which a turn takes a moment.
+_MOST_ROWS, _LARGEST_RANK = 5000, 32
+
+# Rows of uncorrelated features that may be added, and the share of the observed cells
+# that choose among them.
+_PRIOR_ROWS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+_HIDDEN_SHARE = 0.1
+
+
+def mean_of_observed(x: Tensor, dim: int | None = None) -> Tensor:
+    """Mean of what is not missing, zero of nothing; in the same bits as `mean` where
+    nothing is missing."""
+    return x.nanmean(dim).nan_to_num() if x.isnan().any() else x.mean(dim)
+
+
+class NormalLaw(nn.Module):
+    """Normal law of rows (n, d), in which NaN marks a missing cell.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (d,)
+    loadings : Tensor of shape (d, r)
+    noise : float or Tensor of shape ()
+        Variance.
+    """
+
+    def __init__(self, mean: Tensor, loadings: Tensor, noise: float | Tensor):
+        super().__init__()
+        noise = torch.as_tensor(noise, dtype=torch.float64, device=mean.device)
+        self.register_buffer("mean", mean.double())
+        self.register_buffer("loadings", loadings.double())
+        self.register_buffer("noise", noise)
+
+    def _apply(self, function, recurse=True):
+        """Stay in float64: nearly equal features leave few digits to lose."""
+        super()._apply(function, recurse)
+        for name, value in self.named_buffers(recurse=False):
+            setattr(self, name, value.double())
+        return self
+
+    @property
+    def covariance(self) -> Tensor:
+        """(d, d)"""
+        identity = torch.eye(len(self.mean)).to(self.mean)
+        return self.loadings @ self.loadings.T + self.noise * identity
+
+    def complete(self, x: Tensor) -> Tensor:
+        """Rows with the missing cells at their conditional means."""
+        is_missing = x.isnan()
+        if not is_missing.any():
+            return x
+        with torch.no_grad():
+            fitted = torch.cat([part.fitted for part in self._conditionals(x)])
+        return torch.where(is_missing, fitted.to(x.dtype), x)
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Rows with the missing cells drawn from their conditional law."""
+        rank = self.loadings.shape[1]
+        found = []
+        for part in self._conditionals(x):
+            n = len(part.fitted)
+            normal = torch.randn(
+                (n, rank + x.shape[1]), generator=generator, device=generator.device
+            ).to(self.mean)
+            z = torch.linalg.solve_triangular(
+                part.factor.mT, normal[:, :rank, None], upper=True
+            )[..., 0]
+            found.append(
+                part.fitted
+                + self.noise.sqrt() * (z @ self.loadings.T + normal[:, rank:])
+            )
+        return torch.where(x.isnan(), torch.cat(found).to(x.dtype), x)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density (n,) of the observed cells."""
+        return torch.cat([part.log_prob for part in self._conditionals(x)])
+
+    def _conditionals(self, x: Tensor) -> Iterator["_Conditional"]:
+        d, rank = self.loadings.shape
+        size = max(1, _MOST_KEPT // (rank * max(rank, d) + d))
+        squares = (self.loadings[:, :, None] * self.loadings[:, None, :]).flatten(1)
+        for rows in x.double().split(size):
+            yield _Conditional(self, rows, squares)
+
+
+class _Conditional:
+    """What the observed cells of rows say under a normal law.
+
+    Attributes
+    ----------
+    residual, is_observed : Tensor of shape (n, d)
+        Centred rows, zero where they are missing, and ones where they are not.
+    factor : Tensor of shape (n, r, r)
+        Cholesky factor of ``noise I + W_o' W_o``.
+    fitted : Tensor of shape (n, d)
+        Conditional means given the latents' posterior means.
+    log_prob : Tensor of shape (n,)
+    """
+
+    def __init__(self, law: NormalLaw, x: Tensor, squares: Tensor):
+        loadings, noise = law.loadings, law.noise
+        rank = loadings.shape[1]
+        self.is_observed = (~x.isnan()).to(loadings)
+        self.residual = (x - law.mean).nan_to_num()
+        gram = (self.is_observed @ squares).unflatten(1, (rank, rank))
+        gram.diagonal(dim1=1, dim2=2).add_(noise)
+        self.factor = torch.linalg.cholesky(gram)
+        projected = self.residual @ loadings
+        latents = torch.cholesky_solve(projected[..., None], self.factor)[..., 0]
+        self.fitted = law.mean + latents @ loadings.T
+        n_observed = self.is_observed.sum(1)
+        explained = (projected * latents).sum(1)
+        distance = (self.residual.square().sum(1) - explained) / noise
+        half_log_det = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        log_det = 2 * half_log_det + (n_observed - rank) * noise.log()
+        self.log_prob = -0.5 * (distance + log_det + n_observed * math.log(2 * math.pi))
+
+
+@torch.no_grad()
+def normal_law(x: Tensor, seed: int) -> NormalLaw:
+    """The normal law that tells hidden cells best, fitted to all rows.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d), float64
+        NaN marks a missing cell; each feature has an observed one.
+    seed : int
+        Of the rows that are taken of many, and the cells that are hidden.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(x), generator=generator)[:_MOST_ROWS]
+    x = x[order.to(x.device)]
+    rank = min(x.shape[1] - 1, _LARGEST_RANK)
+    uniform = torch.rand(x.shape, generator=generator).to(x)
+    is_hidden = (uniform < _HIDDEN_SHARE) & ~x.isnan()
+    # A feature keeps a cell.
+    is_hidden &= (is_hidden | x.isnan()).logical_not().any(0)
+    seen = x.masked_fill(is_hidden, math.nan)
+    law = best = None
+    least = math.inf
+    for prior_rows in _PRIOR_ROWS:
+        law = fit_normal(seen, rank, prior_rows, law)
+        error = float((law.complete(seen) - x)[is_hidden].square().mean())
+        if not error < least:
+            break
+        best, least = (law, prior_rows), error
+    if best is None:
+        return fit_normal(x, rank, _PRIOR_ROWS[0])
+    return fit_normal(x, rank, best[1], best[0])
+
+
+def fit_normal(
+    x: Tensor, rank: int, prior_rows: float, start: NormalLaw | None = None
+) -> NormalLaw:
+    """Normal law of incomplete rows by expectation maximisation.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d), float64
+        NaN marks a missing cell; each feature has an observed one.
+    rank : int
+        Of the loadings.
+    prior_rows : float
+        So many rows of uncorrelated features are added: they keep the covariance
+        definite where the rows say little of it.
+    start : NormalLaw or None
+        Where to start; uncorrelated features otherwise.
+    """
+    mean = mean_of_observed(x, 0)
+    variances = mean_of_observed((x - mean).square(), 0)
+    law = start or _truncated(mean, torch.diag(variances), rank)
+    last = -math.inf
+    for _ in range(_N_TURNS):
+        mean, covariance, gain = _expected_moments(law, x)
+        covariance = (len(x) * covariance + prior_rows * torch.diag(variances)) / (
+            len(x) + prior_rows
+        )
+        law = _truncated(mean, covariance, rank)
+        if gain - last < _SETTLED:
+            break
+        last = gain
+    return law
+
+
+def _expected_moments(law: NormalLaw, x: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Mean, covariance and mean log-density of rows, by what `law` says of the missing
+    cells."""
+    d, rank = law.loadings.shape
+    total, square = x.new_zeros(d), x.new_zeros(d, d)
+    log_prob = 0.0
+    for part in law._conditionals(x):
+        is_missing = 1 - part.is_observed
+        row = torch.where(is_missing > 0, part.fitted - law.mean, part.residual)
+        total += row.sum(0)
+        # Latents of variance noise * (factor factor')^-1, seen through the loadings.
+        identity = torch.eye(rank).to(x).expand_as(part.factor)
+        root = torch.linalg.solve_triangular(part.factor, identity, upper=False)
+        spread = torch.einsum("nd,dr,nsr->dns", is_missing, law.loadings, root).flatten(
+            1
+        )
+        square += row.T @ row + law.noise * (spread @ spread.T)
+        square.diagonal().add_(law.noise * is_missing.sum(0))
+        log_prob += float(part.log_prob.sum())
+    shift = total / len(x)
+    covariance = square / len(x) - torch.outer(shift, shift)
+    return law.mean + shift, covariance, log_prob / len(x)
+
+
+def _truncated(mean: Tensor, covariance: Tensor, rank: int) -> NormalLaw:
+    """The closest law with so many loadings: probabilistic PCA of the covariance."""
+    variances, axes = torch.linalg.eigh(covariance)
+    variances, axes = variances.flip(0), axes.flip(1)
+    least = torch.finfo(variances.dtype).eps  # of rows that are all equal
+    floor = _SMALLEST_NOISE * variances.mean().clamp(min=least)
+    rest = variances[rank:]
+    noise = (rest.mean() if len(rest) else floor).clamp(min=floor)
+    signal = (variances[:rank] - noise).clamp(min=0)
+    return NormalLaw(mean, axes[:, :rank] * signal.sqrt(), noise)

@@ -1,0 +1,380 @@
+"""Rows of which cells are missing."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+from sklearn import config_context
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.nn._corruption import NOISES
+from skae.nn._normal_law import NormalLaw, fit_normal, normal_law
+from skae.nn.likelihoods import LIKELIHOODS, LOSSES, Likelihood
+from skae.nn.penalties import PENALTIES
+from skae.nn.priors import PRIORS
+
+ESTIMATORS = [AutoencoderTransformer, VAETransformer]
+NAN = float("nan")
+
+
+def with_holes(X, share=0.3, seed=0):
+    """X with a share of the cells missing at random, no column altogether."""
+    is_missing = np.random.default_rng(seed).uniform(size=X.shape) < share
+    is_missing[np.arange(X.shape[1]) % len(X), np.arange(X.shape[1])] = False
+    return np.where(is_missing, NAN, X)
+
+
+@pytest.fixture(scope="module")
+def factors():
+    """2,000 rows with three factors in eight features."""
+    rng = np.random.default_rng(0)
+    loadings = rng.normal(size=(3, 8))
+    return rng.normal(size=(2000, 3)) @ loadings + 0.5 * rng.normal(size=(2000, 8)) + 2
+
+
+@pytest.fixture
+def law():
+    generator = torch.Generator().manual_seed(0)
+    loadings = torch.randn(6, 3, generator=generator)
+    return NormalLaw(torch.arange(6.0), loadings, 0.4)
+
+
+def conditional(law, row):
+    """Mean and covariance of the missing cells, by Schur's complement."""
+    m, S = law.mean.numpy(), law.covariance.numpy()
+    h, o = np.isnan(row), ~np.isnan(row)
+    gain = S[np.ix_(h, o)] @ np.linalg.inv(S[np.ix_(o, o)])
+    mean = m[h] + gain @ (row[o] - m[o])
+    return mean, S[np.ix_(h, h)] - gain @ S[np.ix_(o, h)]
+
+
+def test_law_scores_the_observed_cells(law):
+    X = with_holes(np.random.default_rng(1).normal(size=(20, 6)), 0.5)
+    m, S = law.mean.numpy(), law.covariance.numpy()
+    seen = ~np.isnan(X)
+    truth = [
+        multivariate_normal(m[o], S[np.ix_(o, o)]).logpdf(x[o]) for x, o in zip(X, seen)
+    ]
+    np.testing.assert_allclose(law.log_prob(torch.from_numpy(X)), truth)
+
+
+def test_law_completes_by_conditional_means(law):
+    X = with_holes(np.random.default_rng(1).normal(size=(20, 6)), 0.5)
+    completed = law.complete(torch.from_numpy(X)).numpy()
+    for row, whole in zip(X, completed):
+        np.testing.assert_array_equal(whole[~np.isnan(row)], row[~np.isnan(row)])
+        np.testing.assert_allclose(whole[np.isnan(row)], conditional(law, row)[0])
+
+
+def test_law_draws_from_the_conditional_law(law):
+    row = np.array([1.0, NAN, NAN, 0.5, 7.0, NAN])
+    rows = torch.from_numpy(np.tile(row, (50_000, 1)))
+    drawn = law.draw(rows, torch.Generator().manual_seed(0)).numpy()[:, np.isnan(row)]
+    mean, covariance = conditional(law, row)
+    np.testing.assert_allclose(drawn.mean(0), mean, atol=0.02)
+    np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.03)
+
+
+def test_law_of_complete_rows_is_their_covariance(factors):
+    law = fit_normal(torch.from_numpy(factors), 7, 0.0)
+    np.testing.assert_allclose(law.mean, factors.mean(0))
+    np.testing.assert_allclose(law.covariance, np.cov(factors.T, bias=True), rtol=1e-6)
+
+
+def test_law_of_few_loadings_is_probabilistic_pca(factors):
+    law = fit_normal(torch.from_numpy(factors), 3, 0.0)
+    truth = PCA(3).fit(factors).get_covariance() * (1999 / 2000)
+    np.testing.assert_allclose(law.covariance, truth, rtol=1e-4)
+
+
+def test_each_turn_raises_the_likelihood(factors):
+    X = torch.from_numpy(with_holes(factors[:300], 0.5))
+    scores, law = [], None
+    for _ in range(5):
+        law = fit_normal(X, 4, 0.0, law)
+        scores.append(float(law.log_prob(X).mean()))
+    assert np.all(np.diff(scores) > -1e-10)
+
+
+def test_law_finds_the_covariance_of_incomplete_rows(factors):
+    X = with_holes(factors, 0.4)
+    truth = np.cov(factors.T)
+    law = normal_law(torch.from_numpy(X), 0)
+    error = np.abs(law.covariance.numpy() - truth).max()
+    filled = np.where(np.isnan(X), np.nanmean(X, 0), X)
+    assert error < 0.1 * truth.max()
+    assert error < 0.3 * np.abs(np.cov(filled.T) - truth).max()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_each_feature_adds_is_the_log_density(name):
+    likelihood = LOSSES[name](4)
+    generator = torch.Generator().manual_seed(0)
+    params = torch.randn(5, 4 * likelihood.n_params, generator=generator)
+    x = likelihood.sample(params, generator)
+    if name == "binarized_bernoulli":
+        x = x.round()
+    total = likelihood.log_probs(params, x).sum(-1)
+    torch.testing.assert_close(total, likelihood.log_prob(params, x))
+
+
+@pytest.mark.parametrize("name", ["gaussian", "diagonal_gaussian", "laplace"])
+def test_noise_that_suits_incomplete_rows_best(name):
+    """Deviations over shares of observed cells: no other noise is more likely."""
+    likelihood = LIKELIHOODS[name](4)
+    X = torch.from_numpy(with_holes(np.random.default_rng(0).normal(size=(50, 4)), 0.4))
+    likelihood.double()
+    is_missing = X.isnan()
+    params = torch.zeros_like(X)
+    deviations = likelihood.deviations(params, X).sum(0)
+    shares = likelihood.observed_shares(X)
+
+    def score(noise):
+        likelihood.set_noise(noise)
+        log_probs = likelihood.log_probs(params, X.nan_to_num())
+        return log_probs.masked_fill(is_missing, 0).sum()
+
+    noise = deviations / shares.sum(0)
+    best = score(noise)
+    assert max(score(noise * f) for f in (0.95, 1.05)) < best
+    known = likelihood.log_density(likelihood.deviations(params, X), noise, shares)
+    torch.testing.assert_close(known.sum(), best, rtol=1e-5, atol=0)
+
+
+def test_complete_rows_start_at_pca(table):
+    k = min(3, table.shape[1] - 1)
+    pca = PCA(k).fit(table)
+    model = AutoencoderTransformer(k, max_iter=0, allow_nan=True).fit(table)
+    rebuilt = model.inverse_transform(model.transform(table))
+    truth = pca.inverse_transform(pca.transform(table))
+    # Weights are float32.
+    np.testing.assert_allclose(rebuilt, truth, atol=1e-6 * np.abs(table).max())
+    vae = VAETransformer(k, max_iter=0, allow_nan=True, random_state=0).fit(table)
+    assert vae.score(table) == pytest.approx(pca.score(table), abs=0.01)
+
+
+def test_start_scores_observed_cells_like_probabilistic_pca(factors):
+    pca = PCA(3).fit(factors)
+    vae = VAETransformer(3, max_iter=0, allow_nan=True, random_state=0).fit(factors)
+    X = with_holes(factors[:50], 0.5)
+    S, seen = pca.get_covariance(), ~np.isnan(X)
+    truth = [
+        multivariate_normal(pca.mean_[o], S[np.ix_(o, o)]).logpdf(x[o])
+        for x, o in zip(X, seen)
+    ]
+    np.testing.assert_allclose(vae.score_samples(X), truth, rtol=1e-3)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "diagonal_gaussian"])
+def test_a_bound_of_observed_cells_is_below_their_density(factors, likelihood):
+    """By draws it is a bound of what is exact without them, and close to it."""
+    from skae.nn._bound import importance_weighted, log_bound
+
+    vae = VAETransformer(
+        3, max_iter=0, allow_nan=True, likelihood=likelihood, random_state=0
+    ).fit(factors)
+    model = vae.net_.module_.start.double()
+    x = model.standardize(torch.from_numpy(with_holes(factors[:200], 0.4)))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(20_000, 3, generator=generator).double()
+    with torch.no_grad():
+        gap = log_bound(model, x, noise) - importance_weighted(model, x, noise)
+    assert -0.01 < gap.mean() < 0.05
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_posterior_codes_of_the_start(factors, E):
+    """Codes of rows that the law of the start completes; wider where less is seen."""
+    X = with_holes(factors, 0.3)
+    model = E(3, max_iter=0, allow_nan=True, random_state=0).fit(X)
+    completed = model.net_.module_.law
+    x = model.net_.module_.standardize(torch.from_numpy(X))
+    whole = completed.complete(x) * model.net_.module_.scale + model.net_.module_.shift
+    np.testing.assert_allclose(model.transform(X), model.transform(whole.numpy()))
+    if E is VAETransformer:
+        assert np.all(model.posterior(X)[1] >= model.posterior(whole.numpy())[1])
+        nothing = model.posterior(np.full((1, 8), NAN))
+        np.testing.assert_allclose(nothing[1], 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+@pytest.mark.parametrize("k", [2, 7])
+def test_imputation_beats_means_and_keeps_what_is_seen(curved, E, k):
+    X = with_holes(curved, 0.4)
+    is_missing = np.isnan(X)
+    model = E(k, max_iter=30, allow_nan=True, random_state=0).fit(X)
+    filled = model.impute(X)
+    np.testing.assert_allclose(filled[~is_missing], X[~is_missing], rtol=1e-6)
+    error = ((filled - curved)[is_missing] ** 2).mean()
+    of_means = ((np.nanmean(X, 0) - curved)[is_missing] ** 2).mean()
+    assert error < 0.75 * of_means
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_rows_are_filled_one_by_one(curved, E):
+    X = with_holes(curved, 0.4)
+    model = E(2, max_iter=5, allow_nan=True, random_state=0).fit(X)
+    filled = model.impute(X)
+    np.testing.assert_allclose(model.impute(X[7:20]), filled[7:20], rtol=1e-5)
+    np.testing.assert_array_equal(model.impute(X), filled)
+    scores = model.score_samples(X)
+    np.testing.assert_allclose(model.score_samples(X[7:20]), scores[7:20], rtol=1e-4)
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_intervals_of_imputations_cover(factors, E):
+    X = with_holes(factors[:500], 0.4)
+    is_missing = np.isnan(X)
+    model = E(3, max_iter=20, allow_nan=True, random_state=0).fit(X)
+    drawn = model.impute(X, n_imputations=60, random_state=0)
+    again = model.impute(X, n_imputations=60, random_state=0)
+    np.testing.assert_array_equal(drawn, again)
+    assert drawn.shape == (60, *X.shape)
+    low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+    is_covered = (low <= factors[:500]) & (factors[:500] <= high)
+    assert 0.85 <= is_covered[is_missing].mean() <= 0.95
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_a_row_without_a_value_gets_the_means(factors, E):
+    X = np.vstack([with_holes(factors, 0.3), np.full((1, 8), NAN)])
+    model = E(3, max_iter=0, allow_nan=True, random_state=0).fit(X)
+    filled = model.impute(X[-1:])[0]
+    np.testing.assert_allclose(filled, np.nanmean(X, 0), atol=0.1)
+    assert np.isfinite(model.transform(X)).all()
+    assert model.score_samples(X[-1:])[0] == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_a_column_without_a_value_is_named(factors, E):
+    X = factors.copy()
+    X[:, 4] = NAN
+    with pytest.raises(ValueError, match="Column 4 of X has no observed value"):
+        E(allow_nan=True).fit(X)
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_missing_cells_are_refused_unless_asked_for(factors, E):
+    X = with_holes(factors, 0.1)
+    with pytest.raises(ValueError, match="NaN"):
+        E().fit(X)
+    model = E(max_iter=0).fit(factors)
+    for method in ("transform", "score_samples", "impute"):
+        with pytest.raises(ValueError, match="NaN"):
+            getattr(model.set_params(allow_nan=True), method)(X)
+    with pytest.raises(ValueError, match="allow_nan=True"):
+        model.impute(factors)
+    with pytest.raises(ValueError, match="infinity"):
+        E(allow_nan=True).fit(np.where(np.isnan(X), np.inf, X))
+    with pytest.raises(ValueError, match="warm_start=False"):
+        model.set_params(warm_start=True).fit(X[~np.isnan(X).any(1)])
+    for n in (0, 1.5):
+        with pytest.raises(ValueError, match="n_imputations"):
+            E(max_iter=0, allow_nan=True).fit(X).impute(X, n_imputations=n)
+
+
+def test_a_likelihood_without_terms_is_refused(factors):
+    class Unit(Likelihood):
+        is_scaled = True
+
+        def log_prob(self, params, x):
+            return -(x - params).square().sum(-1)
+
+        def mean(self, params):
+            return params
+
+        def sample(self, params, generator):
+            return params
+
+    VAETransformer(max_iter=0, likelihood=Unit).fit(factors)
+    with pytest.raises(ValueError, match=r"Unit\.log_probs"):
+        VAETransformer(max_iter=0, likelihood=Unit, allow_nan=True).fit(factors)
+
+
+@pytest.mark.parametrize("name", ["auto", *LIKELIHOODS])
+def test_every_likelihood_fills_within_its_support(name):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(120, 1))
+    if name == "categorical":
+        X = np.eye(4)[(z[:, 0] + rng.normal(size=120) > 0) + 2 * (z[:, 0] > 1)]
+        X[:30] = NAN
+    else:
+        rates = np.exp(0.5 * z + np.linspace(-1, 1, 4))
+        counts = rng.poisson(rates).astype(float)
+        is_binary = "bernoulli" in name
+        X = with_holes((counts > 0).astype(float) if is_binary else counts)
+    model = VAETransformer(
+        2, max_iter=3, likelihood=name, allow_nan=True, random_state=0
+    ).fit(X)
+    for filled in (model.impute(X), *model.impute(X, n_imputations=2)):
+        assert np.isfinite(filled).all()
+    assert np.isfinite(model.score_samples(X)).all()
+    part = model.net_.module_.likelihood
+    if name != "auto":
+        assert bool(part.contains(torch.from_numpy(filled)).all())
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"noise": noise, "noise_level": 0.2} for noise in NOISES),
+        *({"penalty": p} for p in PENALTIES if p != "total_correlation"),
+        {"ordered": True},
+        {"init": "random"},
+        {"n_components": 0.5},
+        {"hidden_layer_sizes": ()},
+        {"architecture": "conv", "sample_shape": (1, 8)},
+        {"architecture": "recurrent", "sample_shape": (4, 2)},
+        {"precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_missing_cells_go_with_every_option(factors, E, options):
+    X = with_holes(factors[:100], 0.3)
+    options = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 2} | options
+    model = E(**options, allow_nan=True, random_state=0).fit(X)
+    for value in (model.transform(X), model.score_samples(X), model.impute(X)):
+        assert np.isfinite(value).all()
+    for value in (model.impute(X, n_imputations=1), model.sample(5)):
+        assert np.isfinite(value).all()
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_missing_cells_go_with_every_prior(factors, prior):
+    X = with_holes(factors[:100], 0.3)
+    vae = VAETransformer(2, prior=prior, max_iter=2, allow_nan=True, random_state=0)
+    assert np.isfinite(vae.fit(X).impute(X)).all()
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_passes_over_incomplete_rows(factors, E):
+    X = with_holes(factors[:300], 0.3)
+    model = E(2, allow_nan=True, random_state=0)
+    for rows in np.split(X, 3):
+        model.partial_fit(rows)
+    assert np.isfinite(model.impute(X)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (30, 1), (3, 5)])
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_few_rows_and_features(E, shape):
+    X = np.random.default_rng(0).normal(size=shape)
+    rows = np.vstack([X, np.full((1, shape[1]), NAN)])
+    model = E(2, max_iter=2, allow_nan=True, random_state=0).fit(rows)
+    assert np.isfinite(model.impute(rows)).all()
+    assert np.isfinite(model.transform(rows)).all()
+
+
+def test_in_a_pipeline_and_in_torch(factors):
+    X = with_holes(factors[:200], 0.3)
+    model = AutoencoderTransformer(2, max_iter=2, allow_nan=True, random_state=0)
+    codes = make_pipeline(StandardScaler(), model).fit_transform(X)
+    assert np.isfinite(codes).all()
+    rows = torch.from_numpy(StandardScaler().fit_transform(X))
+    with config_context(array_api_dispatch=True):
+        filled = model.fit(rows).impute(rows, n_imputations=2, random_state=0)
+    assert filled.dtype == rows.dtype and filled.shape == (2, 200, 8)
