@@ -354,6 +354,8 @@ def test_metadata_routing_to_the_classifier(rows, routing):
     codes = PCA(8, random_state=0).fit(X).transform(X)
     alone = SVC().fit(codes[y >= 0], y[y >= 0], sample_weight=weight[y >= 0])
     assert_array_equal(routed.decision_function(X), alone.decision_function(codes))
+    plain = SemiSupervisedClassifier(PCA(8, random_state=0), SVC()).fit(X, y)
+    assert not np.allclose(plain.decision_function(X), routed.decision_function(X))
     deaf = SVC().set_fit_request(sample_weight=False)
     ignored = SemiSupervisedClassifier(PCA(8, random_state=0), deaf)
     with pytest.raises(TypeError, match="unexpected"):
