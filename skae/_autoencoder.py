@@ -71,6 +71,13 @@ class AutoencoderTransformer(BaseAutoencoder):
     penalty_weight : float or list of float, default=1.0
         Of the penalty, or of each. The loss is a sum over the features, scaled to mean
         square one.
+    transform_layers : {"all"} or None, default=None
+        What `transform` returns. None is the code. "all" is the code, followed by the
+        values of the encoder's and of the decoder's hidden layers, the first layer
+        first: features for a linear model, where the hidden layers are wide and a noise
+        keeps them from copying the row [5]_. Scale them: their spread is not the
+        code's. `inverse_transform` decodes the first columns. Only of fully connected
+        layers.
     noise : {"gaussian", "masking", "salt_and_pepper", "swap", "dropout"}, callable \
             or None, default=None
         Corruption of the encoder's input in training; the target stays clean, and so
@@ -172,6 +179,8 @@ class AutoencoderTransformer(BaseAutoencoder):
        data with neural networks. Science, 313, 504-507.
     .. [4] Al-Digeil, M. et al. (2022). PCA-Boosted autoencoders for nonlinear
        dimensionality reduction in low data regimes. arXiv:2205.11673.
+    .. [5] Vincent, P. et al. (2008). Extracting and composing robust features with
+       denoising autoencoders. ICML.
 
     Examples
     --------
@@ -213,6 +222,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         transform_max_iter="auto",
         penalty=None,
         penalty_weight=1.0,
+        transform_layers=None,
         noise=None,
         noise_level=0.1,
         ordered=False,
@@ -241,6 +251,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.transform_max_iter = transform_max_iter
         self.penalty = penalty
         self.penalty_weight = penalty_weight
+        self.transform_layers = transform_layers
         self.noise = noise
         self.noise_level = noise_level
         self.ordered = ordered

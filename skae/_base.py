@@ -56,6 +56,7 @@ class BaseAutoencoder(
         "sample_shape": ["array-like", None],
         "noise": [None, StrOptions(set(NOISES)), callable],
         "noise_level": [Interval(Real, 0, None, closed="left")],
+        "transform_layers": [None, StrOptions({"all"})],
         "penalty": [None, StrOptions(set(PENALTIES)), callable, list, tuple],
         "penalty_weight": [Interval(Real, 0, None, closed="left"), "array-like"],
         "ordered": ["boolean"],
@@ -130,10 +131,11 @@ class BaseAutoencoder(
         Returns
         -------
         X_new : ndarray of shape (n_samples, n_components)
-            Codes; for a variational model the posterior means. Nothing is drawn.
+            Codes; for a variational model the posterior means. Nothing is drawn. With
+            ``transform_layers="all"`` more columns follow: the hidden layers.
         """
         X = self._validate_rows(X, "transform")
-        return self._map_rows(X, self._code)
+        return self._map_rows(X, self._code if self._is_narrow else self._wide_code)
 
     def inverse_transform(self, X):
         """Decode codes into rows.
@@ -141,7 +143,8 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes, as `transform` returns them.
+            Codes, as `transform` returns them; of the columns of hidden layers nothing
+            is needed.
 
         Returns
         -------
@@ -151,11 +154,12 @@ class BaseAutoencoder(
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method="inverse_transform")
         Z = check_array(X, dtype=float_dtypes(X), input_name="X")
-        if Z.shape[1] != self.n_components_:
+        if Z.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has {Z.shape[1]} columns, but {type(self).__name__} decodes codes "
-                f"of {self.n_components_} components."
+                f"of {self._n_features_out} components."
             )
+        Z = Z[:, : self.n_components_]
         return self._map_rows(Z, lambda model, z: model.reconstruct(z))
 
     def sample(
@@ -355,9 +359,17 @@ class BaseAutoencoder(
     def _code(self, model, x):
         return model.code(model.standardize(x), self._n_code_steps)
 
+    def _wide_code(self, model, x):
+        return model.wide_code(model.standardize(x), self._n_code_steps)
+
+    @property
+    def _is_narrow(self):
+        return self.transform_layers is None
+
     @property
     def _n_features_out(self):
-        return self.n_components_
+        n_hidden = 0 if self._is_narrow else self.net_.module_.n_hidden
+        return self.n_components_ + n_hidden
 
     def _validate(self, X, *, reset):
         """`reset` begins a new fit; otherwise the fitted model says what it takes."""

@@ -108,6 +108,8 @@ class Fitting(ABC):
             torch.manual_seed(seed)
             rows = as_tensor(X).to(device, torch.float64)
             model = previous or self._make_model(rows, likelihood, seed)
+            if self.transform_layers == "all":
+                model.check_hidden()
             net = self._fit_net(model, model.standardize(rows), seed, incremental)
         self.mean_ = like(net.module_.shift, X)
         self._is_incremental = incremental

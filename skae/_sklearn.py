@@ -11,18 +11,33 @@ except ImportError:  # scikit-learn < 1.8 does not compare the namespaces
         pass
 
 
+from sklearn.utils import _safe_indexing
 from sklearn.utils._indexing import _get_column_indices
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
+from sklearn.utils.validation import (
+    _check_method_params,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "StrOptions",
+    "_check_method_params",
     "_fit_context",
     "_get_column_indices",
+    "_raise_for_params",
+    "_routing_enabled",
+    "_safe_indexing",
     "check_array",
     "check_is_fitted",
     "check_same_namespace",
     "get_namespace",
+    "is_pandas_na",
+    "is_scalar_nan",
     "validate_data",
 ]

@@ -109,6 +109,13 @@ class VAETransformer(BaseAutoencoder):
         Of the penalty, or of each.
     n_score_draws : int, default=64
         Draws of the bound that `score_samples` returns.
+    transform_layers : {"all"} or None, default=None
+        What `transform` returns. None is the code. "all" is the code, followed by the
+        values of the encoder's and of the decoder's hidden layers, the first layer
+        first: features for a linear model, where the hidden layers are wide and a noise
+        keeps them from copying the row [14]_. Scale them: their spread is not the
+        code's. `inverse_transform` decodes the first columns. Only of fully connected
+        layers.
     noise : {"gaussian", "masking", "salt_and_pepper", "swap", "dropout"}, callable \
             or None, default=None
         Corruption of the encoder's input in training; the target stays clean, and so
@@ -233,6 +240,8 @@ class VAETransformer(BaseAutoencoder):
        Machine Learning Research, 11, 3371-3408.
     .. [13] Rippel, O., Gelbart, M. and Adams, R. (2014). Learning ordered
        representations with nested dropout. ICML.
+    .. [14] Vincent, P. et al. (2008). Extracting and composing robust features with
+       denoising autoencoders. ICML.
 
     Examples
     --------
@@ -286,6 +295,7 @@ class VAETransformer(BaseAutoencoder):
         penalty=None,
         penalty_weight=1.0,
         n_score_draws=64,
+        transform_layers=None,
         noise=None,
         noise_level=0.1,
         ordered=False,
@@ -321,6 +331,7 @@ class VAETransformer(BaseAutoencoder):
         self.penalty = penalty
         self.penalty_weight = penalty_weight
         self.n_score_draws = n_score_draws
+        self.transform_layers = transform_layers
         self.noise = noise
         self.noise_level = noise_level
         self.ordered = ordered

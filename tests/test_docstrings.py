@@ -31,9 +31,23 @@ METHODS = [
     "truncate",
 ]
 
+CLASSIFIER_METHODS = [
+    "fit",
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "score",
+    "get_metadata_routing",
+]
+
+TRANSFORMERS = ["skae.AutoencoderTransformer", "skae.VAETransformer"]
 NAMES = [f"skae.{name}" for name in skae.__all__]
-NAMES += [f"{name}.{method}" for name in NAMES for method in METHODS]
+NAMES += [f"{name}.{method}" for name in TRANSFORMERS for method in METHODS]
 NAMES += ["skae.VAETransformer.posterior"]
+NAMES += [f"skae.SemiSupervisedClassifier.{name}" for name in CLASSIFIER_METHODS]
+NAMES += ["skae.model_selection.LabelledFolds"]
+NAMES += [f"{NAMES[-1]}.{method}" for method in ("split", "get_n_splits")]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -44,3 +44,25 @@ def test_counts_of_tables_better_level_and_worse(benchmark_module):
     assert list(counts["raw"].values()) == [2, 1, 0, 2, 0]
     assert list(counts["best of raw and PCA"].values()) == [1, 1, 1, 1, 1]
     assert found["unseen"]["n_tables"] == 2
+
+
+def test_mnist_draws_are_balanced_and_differ(benchmark_module):
+    few_labels_mnist = benchmark_module("few_labels_mnist")
+    y = np.random.default_rng(0).integers(0, 10, 3000)
+    first, second = (few_labels_mnist.draw_labels(y, 100, seed) for seed in (0, 1))
+    for partly in (first, second):
+        known = partly >= 0
+        np.testing.assert_array_equal(np.bincount(partly[known]), np.full(10, 10))
+        np.testing.assert_array_equal(partly[known], y[known])
+    assert ((first >= 0) & (second >= 0)).sum() < 30
+
+
+def test_mnist_summary_is_mean_and_spread_of_the_draws(benchmark_module):
+    few_labels_mnist = benchmark_module("few_labels_mnist")
+    case = {"features": "PCA", "classifier": "SVC", "n_labels": 100}
+    rows = [case | {"error_percent": e, "seconds": 1.0} for e in (1.0, 3.0, 5.0)]
+    other = case | {"n_labels": 1000, "error_percent": 7.0, "seconds": 2.0}
+    found = few_labels_mnist.summary([*rows, other])
+    assert [row["mean"] for row in found] == [3.0, 7.0]
+    assert found[0]["sd"] == 2.0 and found[0]["draws"] == 3
+    assert found[1]["sd"] is None

@@ -8,6 +8,7 @@ from sklearn import config_context
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.nn._corruption import NOISES
@@ -18,6 +19,11 @@ from skae.nn.priors import PRIORS
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer]
 NAN = float("nan")
+
+
+@parametrize_with_checks([E(allow_nan=True, max_iter=5) for E in ESTIMATORS])
+def test_check_with_missing_cells(estimator, check):
+    check(estimator)
 
 
 def with_holes(X, share=0.3, seed=0):
@@ -324,6 +330,7 @@ def test_every_likelihood_fills_within_its_support(name):
         *({"noise": noise, "noise_level": 0.2} for noise in NOISES),
         *({"penalty": p} for p in PENALTIES if p != "total_correlation"),
         {"ordered": True},
+        {"transform_layers": "all"},
         {"init": "random"},
         {"n_components": 0.5},
         {"hidden_layer_sizes": ()},

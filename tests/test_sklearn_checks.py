@@ -1,6 +1,8 @@
 """scikit-learn's own checks, and that they are all there."""
 
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import (
     estimator_checks_generator,
     parametrize_with_checks,
@@ -8,7 +10,12 @@ from sklearn.utils.estimator_checks import (
 
 import skae
 
-ESTIMATORS = [skae.AutoencoderTransformer(), skae.VAETransformer()]
+# The wrapper's variants are in test_semi_supervised.py.
+ESTIMATORS = [
+    skae.AutoencoderTransformer(),
+    skae.VAETransformer(),
+    skae.SemiSupervisedClassifier(PCA(), SVC()),
+]
 
 # scikit-learn 1.9 has 47 checks for each; its releases add and drop a few.
 FEWEST_CHECKS = 45

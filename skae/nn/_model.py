@@ -209,12 +209,17 @@ class LatentModel(nn.Module):
         """Parameters of the likelihood, (n, d * n_params), of the latents for which
         `is_kept` (n, k) is one; of all without it."""
         weight, bias = self.spine.decode_weight, self.spine.decode_bias
-        z = z.to(weight.dtype)
+        z = self._decoder_input(z, is_kept)
         if self.is_ordered:
-            is_kept = torch.ones_like(z) if is_kept is None else is_kept.to(z.dtype)
-            z = torch.cat([z * is_kept, is_kept], -1)
             weight = F.pad(weight, (0, self.n_components))
         return _sum(self.decoder, z, weight, bias)
+
+    def _decoder_input(self, z: Tensor, is_kept: Tensor | None = None) -> Tensor:
+        z = z.to(self.spine.decode_weight.dtype)
+        if not self.is_ordered:
+            return z
+        is_kept = torch.ones_like(z) if is_kept is None else is_kept.to(z.dtype)
+        return torch.cat([z * is_kept, is_kept], -1)
 
     def log_likelihood(self, params: Tensor, x: Tensor) -> Tensor:
         x = self.target(x)
@@ -289,6 +294,34 @@ class LatentModel(nn.Module):
     def code(self, x: Tensor, n_steps: int = 0) -> Tensor:
         """The best code in the units that users see."""
         return (self.best_code(x, n_steps) * self.code_scale).to(x.dtype)
+
+    def check_hidden(self) -> None:
+        """Raise if a body has no hidden layers to show."""
+        for body in self.bodies:
+            if getattr(body, "hidden_widths", None) is None:
+                raise ValueError(
+                    "transform_layers='all' needs fully connected hidden layers, those "
+                    f"of architecture='mlp'; {type(body).__name__} has none to show."
+                )
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of values of the hidden layers of both bodies."""
+        self.check_hidden()
+        return sum(sum(body.hidden_widths) for body in self.bodies)
+
+    def wide_code(self, x: Tensor, n_steps: int = 0) -> Tensor:
+        """The code, and the values of the encoder's and the decoder's hidden layers,
+        (n, k + n_hidden); the decoder's are those of the code."""
+        x = self.complete(x)
+        z = self.best_code(x, n_steps)
+        values = [z * self.code_scale]
+        if self.encoder is not None:
+            rows = x.to(self.spine.encode_weight.dtype)
+            values += self.encoder.hidden_values(rows)
+        if self.decoder is not None:
+            values += self.decoder.hidden_values(self._decoder_input(z))
+        return torch.cat(values, -1).to(x.dtype)
 
     def reconstruct(self, code: Tensor) -> Tensor:
         """The decoder's mean in data units."""

@@ -77,6 +77,9 @@ class FirstParams(Body):
         params = self.body(x).unflatten(-1, (-1, self.n_from))
         return params[..., : self.n_to].flatten(-2)
 
+    def hidden_values(self, x: Tensor) -> list[Tensor]:
+        return self.body.hidden_values(x)
+
 
 class FirstLatents(Body):
     """A decoder body whose further latents are missing."""
@@ -91,13 +94,19 @@ class FirstLatents(Body):
         return self.body.output
 
     def forward(self, z: Tensor) -> Tensor:
+        return self.body(self._with_missing(z))
+
+    def hidden_values(self, x: Tensor) -> list[Tensor]:
+        return self.body.hidden_values(self._with_missing(x))
+
+    def _with_missing(self, z: Tensor) -> Tensor:
         latents, is_kept = z.chunk(2, -1)
         missing = z.new_zeros(*latents.shape[:-1], self.n_missing)
-        return self.body(torch.cat([latents, missing, is_kept, missing], -1))
+        return torch.cat([latents, missing, is_kept, missing], -1)
 
 
 def _take_traits(wrapper: Body, body: Body) -> None:
-    for name in ("half_precision", "n_reused", "n_kept"):
+    for name in ("half_precision", "n_reused", "n_kept", "hidden_widths"):
         setattr(wrapper, name, getattr(body, name))
 
 

@@ -139,6 +139,9 @@ class Body(nn.Module):
         Multiply-adds of a row beyond one for each weight, about.
     n_kept : int
         Numbers that a row keeps until its gradient is known, about.
+    hidden_widths : tuple of int or None
+        Of the values that `hidden_values` returns; None where a body has no such
+        layers.
     """
 
     output: nn.Module
@@ -147,6 +150,11 @@ class Body(nn.Module):
     half_precision = True
     n_reused = 0
     n_kept = 0
+    hidden_widths: tuple[int, ...] | None = None
+
+    def hidden_values(self, x: Tensor) -> list[Tensor]:
+        """What each hidden layer makes of rows, (n, width), the first layer first."""
+        raise NotImplementedError
 
 
 class Gain(nn.Module):

@@ -124,8 +124,13 @@ class MLPBody(Body):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
         self.output = nn.Linear(*output, bias=False)
 
-    def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    @property
+    def hidden_widths(self) -> tuple[int, ...]:
+        return tuple(layer.out_features for layer in self.hidden)
+
+    def hidden_values(self, x: Tensor) -> list[Tensor]:
         activation = ACTIVATIONS[self.activation]
+        values = []
         h = x
         for i, layer in enumerate(self.hidden):
             value = linear(h, layer.weight, layer.bias)
@@ -136,6 +141,11 @@ class MLPBody(Body):
                 value = F.dropout(value, self.dropout, self.training)
             is_added = self.residual and layer.in_features == layer.out_features
             h = h + value if is_added else value
+            values.append(h)
+        return values
+
+    def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        h = self.hidden_values(x)[-1]
         if skip is None:
             return linear(h, self.output.weight)
         weight, bias = skip

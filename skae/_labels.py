@@ -1,0 +1,98 @@
+"""Which rows have a label."""
+
+import warnings
+from numbers import Number
+
+import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from skae._sklearn import check_array, is_pandas_na, is_scalar_nan
+
+
+def split_labels(y, classes=None):
+    """The mask of the labelled rows, and their labels.
+
+    Rows whose y is missing (None, NaN, pandas.NA) are unlabelled. Where none is
+    missing, those with the number -1 are, as in `sklearn.semi_supervised`; not where y
+    holds -1 and 1 alone, nor where -1 is one of the `classes` that are known already.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Numbers or strings.
+    classes : ndarray or None
+        Classes of a fitted classifier.
+
+    Returns
+    -------
+    is_labelled : ndarray of bool, shape (n_samples,)
+        The mask.
+    labels : ndarray of shape (n_labelled,)
+        Of the labelled rows, in the dtype that they have without the others.
+    """
+    y = _as_vector(y)
+    is_labelled = ~_is_missing(y)
+    if is_labelled.all() and not _is_a_class(y, classes):
+        is_labelled = ~_is_marked(y)
+    labels = y[is_labelled]
+    if labels.dtype == object and not all(isinstance(v, str) for v in labels):
+        labels = np.asarray(labels.tolist())
+    if len(labels):
+        labels = check_array(labels, dtype=None, ensure_2d=False, input_name="y")
+        check_classification_targets(labels)
+    return is_labelled, labels
+
+
+def _as_vector(y):
+    if y is None:
+        raise ValueError(
+            "This estimator requires y to be passed, but the target y is None."
+        )
+    if isinstance(y, list | tuple):  # an array of strings would turn None into "None"
+        y = np.array(y, dtype=object)
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind in "US":
+        lost = sorted({"nan", "-1"} & set(y.astype(str)))
+        if lost:
+            raise ValueError(
+                f"y is an array of strings with the value {lost[0]!r}. Make it one of "
+                "dtype=object: None marks an unlabelled row there."
+            )
+    return y
+
+
+def _is_missing(y):
+    if y.dtype.kind == "f":
+        return np.isnan(y)
+    if y.dtype != object:
+        return np.zeros(len(y), dtype=bool)
+    found = [v is None or is_scalar_nan(v) or is_pandas_na(v) for v in y]
+    return np.array(found, dtype=bool)
+
+
+def _is_marked(y):
+    """Whether each value is the number -1."""
+    if y.dtype.kind in "if":
+        return y == -1
+    if y.dtype != object:
+        return np.zeros(len(y), dtype=bool)
+    return np.array([isinstance(v, Number) and v == -1 for v in y], dtype=bool)
+
+
+def _is_a_class(y, classes):
+    """Whether -1 is a class of y, which has no missing value."""
+    if classes is not None:
+        return _is_marked(classes).any()
+    is_marked = _is_marked(y)
+    others = y[~is_marked]
+    is_binary = is_marked.any() and len(others) and all(v == 1 for v in set(others))
+    if is_binary:
+        warnings.warn(
+            "y holds -1 and 1 alone: they are taken for two classes. If -1 marks "
+            "unlabelled rows, the others have one class only; if both are classes, "
+            "rows without a label are marked by NaN or None.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return is_binary

@@ -1,0 +1,360 @@
+"""A classifier on features that are learned from labelled and unlabelled rows."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.pipeline import Pipeline
+from sklearn.semi_supervised import (
+    LabelPropagation,
+    LabelSpreading,
+    SelfTrainingClassifier,
+)
+from sklearn.utils import Bunch, get_tags, indexable
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import has_fit_parameter
+
+from skae._labels import split_labels
+from skae._sklearn import (
+    HasMethods,
+    _check_method_params,
+    _fit_context,
+    _raise_for_params,
+    _routing_enabled,
+    _safe_indexing,
+    check_is_fitted,
+    validate_data,
+)
+
+# They learn from rows without a label as well, and call these -1.
+_SEMI_SUPERVISED = (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
+
+
+def _classifier_has(name):
+    """Whether the classifier, fitted or not, has the method."""
+
+    def check(self):
+        getattr(getattr(self, "classifier_", self.classifier), name)
+        return True
+
+    return check
+
+
+class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Classifier on features that are learned from labelled and unlabelled rows.
+
+    The transformer is fitted on all rows, without labels, and the classifier on the
+    features of the labelled rows: with many rows and few labels the transformer finds
+    what the rows have in common, and little is left for the classifier to learn [1]_.
+
+    A row is unlabelled where its `y` is None or NaN. Where no `y` is, the number -1
+    marks the unlabelled rows, as in :mod:`sklearn.semi_supervised`; but where `y` holds
+    -1 and 1 alone, these are taken for two classes, and a warning says so. So with NaN
+    or None among the labels -1 is a class like any other.
+
+    Parameters
+    ----------
+    transformer : transformer
+        Learns the features: :class:`AutoencoderTransformer`, :class:`VAETransformer`,
+        or any other, a :class:`~sklearn.pipeline.Pipeline` that ends in a scaler, say.
+    classifier : classifier
+        Sees the labelled rows. :class:`~sklearn.semi_supervised.LabelSpreading`,
+        :class:`~sklearn.semi_supervised.LabelPropagation`,
+        :class:`~sklearn.semi_supervised.SelfTrainingClassifier` and a pipeline that
+        ends in one of them see all rows, with -1 for the unlabelled ones and the ranks
+        of the classes for the others.
+    passthrough : bool, default=False
+        Whether the classifier sees the columns of X beside the features, which come
+        first.
+
+    Attributes
+    ----------
+    transformer_ : transformer
+        The fitted transformer.
+    classifier_ : classifier
+        The fitted classifier. The `transduction_` of one that sees all rows holds ranks
+        of `classes_`.
+    classes_ : ndarray of shape (n_classes,)
+        Classes of the labelled rows.
+    n_features_in_ : int
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has string names for all.
+
+    See Also
+    --------
+    skae.model_selection.LabelledFolds : Cross-validation with unlabelled rows.
+    sklearn.semi_supervised.SelfTrainingClassifier : Learns from its own predictions.
+
+    Notes
+    -----
+    `score` leaves unlabelled rows out; so does a search or a cross-validation that
+    scores by it. For other scorers give it the folds that have no such rows to test on:
+    ``GridSearchCV(model, grid, scoring="roc_auc", cv=LabelledFolds(5))``.
+
+    `sample_weight` and other parameters of `fit` are the classifier's, of the labelled
+    rows; with metadata routing the transformer may request some too.
+
+    References
+    ----------
+    .. [1] Kingma, D. P. et al. (2014). Semi-supervised learning with deep generative
+       models. NeurIPS. (The model M1.)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.svm import SVC
+    >>> from skae import AutoencoderTransformer, SemiSupervisedClassifier
+    >>> X, labels = load_digits(return_X_y=True)
+    >>> y = np.full_like(labels, -1)
+    >>> y[:100] = labels[:100]
+    >>> autoencoder = AutoencoderTransformer(
+    ...     16, noise="masking", noise_level=0.5, max_iter=10, random_state=0
+    ... )
+    >>> model = SemiSupervisedClassifier(autoencoder, SVC()).fit(X, y)
+    >>> bool(model.score(X[100:], labels[100:]) > 0.75)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "transformer": [HasMethods(["fit", "transform"])],
+        "classifier": [HasMethods(["fit", "predict"])],
+        "passthrough": ["boolean"],
+    }
+
+    def __init__(self, transformer, classifier, *, passthrough=False):
+        self.transformer = transformer
+        self.classifier = classifier
+        self.passthrough = passthrough
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, **params):
+        """Fit the transformer to all rows, the classifier to the labelled ones.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows, as the transformer takes them.
+        y : array-like of shape (n_samples,)
+            Labels; None, NaN or -1 where there is none.
+        **params : dict
+            `sample_weight` of shape (n_samples,), for the classifier; with metadata
+            routing whatever transformer and classifier request.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If no row has a label, or all labels are the same.
+        """
+        X, y = indexable(X, y)
+        is_labelled, labels = split_labels(y)
+        classes, ranks = np.unique(labels, return_inverse=True)
+        self._check_classes(classes)
+        params = self._route(params)
+        weight = params.classifier.fit.get("sample_weight")
+        _check_weight(weight, is_labelled, ranks)
+        validate_data(self, X, skip_check_array=True)
+        transformer = clone(self.transformer)
+        self.transformer_ = transformer.fit(X, None, **params.transformer.fit)
+        self.classes_ = classes
+        self._fit_classifier(X, is_labelled, labels, ranks, params.classifier.fit)
+        return self
+
+    def predict(self, X):
+        """Predict the classes of rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Their classes.
+        """
+        features = self._check_features(X)
+        predicted = self.classifier_.predict(features)
+        return self.classes_[predicted] if self._sees_all else predicted
+
+    @available_if(_classifier_has("predict_proba"))
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        features = self._check_features(X)
+        return self.classifier_.predict_proba(features)
+
+    @available_if(_classifier_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        features = self._check_features(X)
+        return self.classifier_.predict_log_proba(features)
+
+    @available_if(_classifier_has("decision_function"))
+    def decision_function(self, X):
+        """Return the classifier's decision function.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Of two classes, one number: positive for the second.
+        """
+        features = self._check_features(X)
+        return self.classifier_.decision_function(features)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the accuracy on the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,)
+            Labels; rows without one are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            Share of the labelled rows whose class is predicted.
+
+        Raises
+        ------
+        ValueError
+            If no row has a label.
+        """
+        check_is_fitted(self)
+        X, y, sample_weight = indexable(X, y, sample_weight)
+        is_labelled, labels = split_labels(y, self.classes_)
+        if not len(labels):
+            raise ValueError("y has no label to score by: all rows are unlabelled.")
+        rows = np.flatnonzero(is_labelled)
+        if sample_weight is not None:
+            sample_weight = _safe_indexing(sample_weight, rows)
+        return super().score(_safe_indexing(X, rows), labels, sample_weight)
+
+    def get_metadata_routing(self):
+        """Return how metadata are routed.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            What `fit` passes to the transformer's and to the classifier's `fit`.
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router.add(transformer=self.transformer, method_mapping=to_fit)
+        return router.add(classifier=self.classifier, method_mapping=to_fit)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        own = get_tags(self.classifier)
+        tags.input_tags = get_tags(self.transformer).input_tags
+        tags.input_tags.sparse &= own.input_tags.sparse
+        tags.input_tags.allow_nan &= own.input_tags.allow_nan
+        tags.classifier_tags = own.classifier_tags or tags.classifier_tags
+        return tags
+
+    def _check_classes(self, classes):
+        name = type(self).__name__
+        if not len(classes):
+            raise ValueError(f"{name} needs labelled rows; y has no label.")
+        if len(classes) == 1:
+            raise ValueError(
+                f"{name} needs two classes; the labelled rows of y have one class "
+                f"alone: {classes[0]!r}."
+            )
+
+    def _route(self, params):
+        """Parameters of both parts' fit."""
+        _raise_for_params(params, self, "fit", allow=["sample_weight"])
+        if _routing_enabled():
+            return process_routing(self, "fit", **params)
+        if params and not has_fit_parameter(self.classifier, "sample_weight"):
+            raise TypeError(
+                f"{type(self.classifier).__name__}.fit takes no sample_weight; that of "
+                "a pipeline does with metadata routing enabled."
+            )
+        return Bunch(transformer=Bunch(fit={}), classifier=Bunch(fit=params))
+
+    def _fit_classifier(self, X, is_labelled, labels, ranks, params):
+        rows = np.flatnonzero(is_labelled)
+        classifier = clone(self.classifier)
+        self._sees_all = isinstance(_last_step(classifier), _SEMI_SUPERVISED)
+        if not self._sees_all:
+            params = _check_method_params(X, params, rows)
+            features = self._features(_safe_indexing(X, rows))
+            self.classifier_ = classifier.fit(features, labels, **params)
+            return
+        y = np.full(len(is_labelled), -1)
+        y[rows] = ranks
+        self.classifier_ = classifier.fit(self._features(X), y, **params)
+
+    def _check_features(self, X):
+        check_is_fitted(self)
+        if getattr(X, "ndim", 2) == 2:  # the transformer knows what to say of others
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return self._features(X)
+
+    def _features(self, X):
+        """What the classifier sees of rows."""
+        features = self.transformer_.transform(X)
+        if not self.passthrough:
+            return features
+        if sparse.issparse(X) or sparse.issparse(features):
+            return sparse.hstack([features, X], format="csr")
+        return np.hstack([features, np.asarray(X)])
+
+
+def _last_step(classifier):
+    while isinstance(classifier, Pipeline):
+        classifier = classifier.steps[-1][1]
+    return classifier
+
+
+def _check_weight(weight, is_labelled, ranks):
+    """Raise where weights leave a class alone, before anything is trained."""
+    if weight is None or np.shape(weight) != np.shape(is_labelled):
+        return
+    is_heavy = np.asarray(weight)[is_labelled] > 0
+    if len(np.unique(ranks[is_heavy])) < 2:
+        raise ValueError(
+            "The labelled rows of positive sample_weight have fewer than two classes."
+        )
