@@ -350,20 +350,26 @@ class Fitting(ABC):
         self._study_codes(model, kept, seed)
         self._mixture = CodeMixture(self._training_codes(kept, seed), seed)
         if model.law is not None:
-            few = len(judges) < _FEWEST_JUDGES
-            self._study_missing(
-                model, kept if few else model.standardize(judges).float(), seed
-            )
+            x = kept
+            if len(judges) >= _FEWEST_JUDGES:
+                x = model.standardize(judges).float()
+            n_observed = float((~rows.isnan()).sum()) / model.n_features
+            self._study_missing(model, x, n_observed, seed)
         self.__dict__.pop("explained_variance_ratio_", None)
         if model.is_ordered:
             self._study_sizes(model, judges)
 
-    def _study_missing(self, model, x, seed):
-        """Learn from standardized rows how well `model` tells cells it does not see."""
+    def _study_missing(self, model, x, n_observed, seed):
+        """Learn from standardized rows how well `model` tells cells it does not see.
+
+        A feature's weights, one for each latent, were learned from `n_observed` rows:
+        that widens what is said of a new one, as of a regression.
+        """
         x = x[:_N_ROWS_TO_HIDE]
         generator = torch.Generator(x.device).manual_seed(seed)
         noise = self._imputation_noise().to(x)
         learn_from_hidden_cells(model, x, noise, self._n_code_steps, generator)
+        model.spread_of_missing *= (1 + model.n_components / n_observed) ** 0.5
 
     def _study_sizes(self, model, rows):
         """Learn what each latent of an ordered code is worth, and cut the code to the

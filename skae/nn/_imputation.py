@@ -34,6 +34,9 @@ _HIDDEN_SHARE = 0.2
 # Share of a normal law that lies within so many standard deviations.
 _COVERED, _DEVIATIONS = 0.9, 1.645
 
+# Draws that tell how wide they are.
+_N_DRAWS_OF_SPREAD = 100
+
 # Numbers that the draws of one call may keep.
 _MOST_KEPT = 2**26
 
@@ -164,7 +167,8 @@ def learn_from_hidden_cells(
         share = float(shift @ rest) / largest
         model.share_of_missing = min(max(share, 0.0), 1.0)
     if model.latent is DiagonalNormal:
-        model.spread_of_missing = _spread(model, x, seen, noise, is_hidden)
+        draws = noise[:_N_DRAWS_OF_SPREAD]
+        model.spread_of_missing = _spread(model, x, seen, draws, is_hidden)
 
 
 def _spread(
