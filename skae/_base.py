@@ -295,10 +295,6 @@ class BaseAutoencoder(
 
         return self._map_rows(X, fill)
 
-    def _imputation_noise(self):
-        """Draws (s, k) of a posterior; a point code has none."""
-        return torch.empty(0, self.n_components_)
-
     def truncate(self, n_components):
         """Return a smaller transformer with the first latents; nothing is trained.
 

@@ -1,7 +1,7 @@
-"""How a model is made, started, trained and kept."""
+"""How a model is made, started and trained."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from numbers import Integral
 
 import numpy as np
@@ -11,19 +11,16 @@ from sklearn.utils import check_random_state
 from skae._arrays import as_tensor, like
 from skae._axes import axes_of, n_axes_explaining, principal_axes
 from skae._columns import check_missing, check_support, make_likelihood
-from skae._density import CodeMixture
-from skae._order import explained_by_each, set_size_noises, smallest_size
+from skae._fitted import Fitted
 from skae._plugins import make_corruption, make_penalty
-from skae.nn._imputation import learn_from_hidden_cells
 from skae.nn._latents import Point
-from skae.nn._model import LatentModel, frozen
+from skae.nn._model import LatentModel
 from skae.nn._normal_law import normal_law
-from skae.nn._prefix import truncated
 from skae.nn._start import LinearStart, start_at, start_at_random
 from skae.nn.architectures import ARCHITECTURES, make_bodies
 from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet, training_callbacks
-from skae.training._batches import CHUNK, HeldOut
+from skae.training._batches import HeldOut
 from skae.training._hardware import resolve_device, resolve_precision
 
 # Steps of an epoch that the automatic batch size aims at, within [8, 256] rows.
@@ -38,26 +35,16 @@ _FEWEST_ROWS_TO_SPLIT = 10
 # Rows a component below which a PCA fits held-out rows because it has seen them.
 _ROWS_A_COMPONENT = 10
 
-# Held-out rows below which training rows, too, tell how well missing cells are told.
-_FEWEST_JUDGES = 100
-
-# Rows of which cells are hidden for that.
-_N_ROWS_TO_HIDE = 500
-
 # Share of the variance below which what the start leaves is rounding.
 _NOTHING_LEFT = 1e-6
 
-# Rows whose codes are kept for the density behind `sample`.
-_N_KEPT_CODES = 10_000
 
-
-class Fitting(ABC):
+class Fitting(Fitted):
     """The order of a fit; a subclass names its latent, likelihood and prior."""
 
     # What a subclass decides.
 
     _latent: type  # from skae.nn._latents
-    _n_code_steps = 0  # that refine the encoder's code
     _n_valid_draws = 0  # draws of the posterior that judge an epoch
     _clip = None  # largest norm of a gradient
 
@@ -73,10 +60,6 @@ class Fitting(ABC):
     @abstractmethod
     def _make_prior(self, n_components, n_features):
         """Return a new prior module, or None."""
-
-    @abstractmethod
-    def _study_codes(self, model, kept, seed):
-        """Set what is learned from the codes of some training rows, standardized."""
 
     def _objective_parameters(self):
         return {}
@@ -324,89 +307,6 @@ class Fitting(ABC):
             return min(self.batch_size, n_rows)
         power = round(math.log2(n_rows / _STEPS_PER_EPOCH))
         return min(2 ** min(max(power, 3), 8), n_rows)
-
-    # The fitted state.
-
-    def _store(self, net, rows, seed):
-        """Set the fitted attributes, once training has ended well."""
-        model = net.module_
-        self.net_ = net
-        self._seed = seed
-        self.n_components_ = model.n_components
-        # An interrupted epoch has no loss.
-        epochs = [e for e in net.history if "train_loss" in e]
-        self.n_iter_ = len(epochs)
-        self.loss_curve_ = [model.loss_in_data_units(e["train_loss"]) for e in epochs]
-        self.__dict__.pop("validation_loss_curve_", None)
-        if hasattr(net, "start_loss_"):
-            losses = [e["valid_loss"] for e in epochs if "valid_loss" in e]
-            self.validation_loss_curve_ = [model.loss_in_data_units(v) for v in losses]
-        best = getattr(net, "best_loss_", None)
-        self.best_loss_ = None if best is None else model.loss_in_data_units(best)
-        judges = net.train_split(rows)[1] if net.train_split else rows
-        if model.is_ordered:
-            set_size_noises(model, judges, seed)
-        kept = self._kept_rows(rows, seed)
-        self._study_codes(model, kept, seed)
-        self._mixture = CodeMixture(self._training_codes(kept, seed), seed)
-        if model.law is not None:
-            x = kept
-            if len(judges) >= _FEWEST_JUDGES:
-                x = model.standardize(judges).float()
-            n_observed = float((~rows.isnan()).sum()) / model.n_features
-            self._study_missing(model, x, n_observed, seed)
-        self.__dict__.pop("explained_variance_ratio_", None)
-        if model.is_ordered:
-            self._study_sizes(model, judges)
-
-    def _study_missing(self, model, x, n_observed, seed):
-        """Learn from standardized rows how well `model` tells cells it does not see.
-
-        A feature's weights, one for each latent, were learned from `n_observed` rows:
-        that widens what is said of a new one, as of a regression.
-        """
-        x = x[:_N_ROWS_TO_HIDE]
-        generator = torch.Generator(x.device).manual_seed(seed)
-        noise = self._imputation_noise().to(x)
-        learn_from_hidden_cells(model, x, noise, self._n_code_steps, generator)
-        model.spread_of_missing *= (1 + model.n_components / n_observed) ** 0.5
-
-    def _study_sizes(self, model, rows):
-        """Learn what each latent of an ordered code is worth, and cut the code to the
-        share that was asked for."""
-        shares = explained_by_each(model, rows, self._n_code_steps)
-        self.explained_variance_ratio_ = like(shares, self.mean_)
-        if self._is_share:
-            self._shorten(smallest_size(shares, self.n_components))
-
-    def _shorten(self, n_components):
-        """Keep the first latents of an ordered model."""
-        model = truncated(self.net_.module_, n_components)
-        vars(self.net_).update(module=model, module_=model)
-        self.n_components_ = n_components
-        self.explained_variance_ratio_ = self.explained_variance_ratio_[:n_components]
-        self._mixture = CodeMixture(self._mixture.codes[:, :n_components], self._seed)
-        self._is_incremental = False
-
-    def _fitted_model(self):
-        return self.net_.module_ if hasattr(self, "net_") else None
-
-    def _kept_rows(self, rows, seed):
-        """As many random training rows as a mixture needs, standardized."""
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(rows), generator=generator)[:_N_KEPT_CODES]
-        return self.net_.module_.standardize(rows[order.to(rows.device)]).float()
-
-    @torch.no_grad()
-    def _training_codes(self, kept, seed):
-        model = frozen(self.net_.module_)
-        generator = torch.Generator().manual_seed(seed)
-        size = model.rows_at_once(CHUNK)
-        codes = [self._code_draws(model, x, generator) for x in kept.split(size)]
-        return torch.cat(codes)
-
-    def _code_draws(self, model, x, generator):
-        return model.code(x, self._n_code_steps)
 
 
 def _widths(hidden_layer_sizes):

@@ -154,6 +154,7 @@ def learn_from_hidden_cells(
 
     A likelihood that sees the data as they are has all: their law is not normal.
     """
+    model.share_of_missing = model.spread_of_missing = 1.0
     is_hidden = uniform_like(x, generator) < _HIDDEN_SHARE
     is_hidden &= ~x.isnan()
     if not model.likelihood.is_scaled or not is_hidden.any():
