@@ -155,7 +155,8 @@ class VAETransformer(BaseAutoencoder):
     allow_nan : bool, default=False
         Whether cells of X may be missing (NaN). They are left out of the loss; the
         encoder is given their means under a normal law of the rows, which is fitted to
-        the observed cells and sets the linear start too. `impute` fills them.
+        the observed cells (of the first batch, in `partial_fit`) and sets the linear
+        start too. `impute` fills them.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit instead of starting anew.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
