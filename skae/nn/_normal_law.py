@@ -26,11 +26,12 @@ _MOST_KEPT = 2**24
 # Smallest noise, as a share of the mean variance.
 _SMALLEST_NOISE = 1e-6
 
-# Turns of the fit, at most, and the gain in nats of a row below which it has settled.
-_N_TURNS, _SETTLED = 50, 1e-3
+# Turns of the fit, at most, and the gain in nats of a cell below which it has settled.
+_N_TURNS, _SETTLED = 50, 1e-4
 
-# Rows, and rank, up to which a turn takes a moment.
-_MOST_ROWS, _LARGEST_RANK = 5000, 32
+# Rows, and rank, up to which a turn takes a moment; and multiply-adds for what missing
+# cells vary together, beyond which the first rows tell it.
+_MOST_ROWS, _LARGEST_RANK, _MOST_PRODUCTS = 5000, 32, 2e10
 
 # Rows of uncorrelated features that may be added, and the share of the observed cells
 # that choose among them.
@@ -207,7 +208,7 @@ def fit_normal(
             len(x) + prior_rows
         )
         law = _truncated(mean, covariance, rank)
-        if gain - last < _SETTLED:
+        if gain - last < _SETTLED * x.shape[1]:
             break
         last = gain
     return law
@@ -215,26 +216,34 @@ def fit_normal(
 
 def _expected_moments(law: NormalLaw, x: Tensor) -> tuple[Tensor, Tensor, float]:
     """Mean, covariance and mean log-density of rows, by what `law` says of the missing
-    cells."""
+    cells; these vary together as those of the first rows do."""
     d, rank = law.loadings.shape
-    total, square = x.new_zeros(d), x.new_zeros(d, d)
+    total, square, together = x.new_zeros(d), x.new_zeros(d, d), x.new_zeros(d, d)
+    n_told, most_told = 0, max(1, _MOST_PRODUCTS / (d * d * max(rank, 1)))
     log_prob = 0.0
     for part in law._conditionals(x):
         is_missing = 1 - part.is_observed
         row = torch.where(is_missing > 0, part.fitted - law.mean, part.residual)
         total += row.sum(0)
-        # Latents of variance noise * (factor factor')^-1, seen through the loadings.
-        identity = torch.eye(rank).to(x).expand_as(part.factor)
-        root = torch.linalg.solve_triangular(part.factor, identity, upper=False)
-        spread = torch.einsum("nd,dr,nsr->dns", is_missing, law.loadings, root).flatten(
-            1
-        )
-        square += row.T @ row + law.noise * (spread @ spread.T)
+        square += row.T @ row
         square.diagonal().add_(law.noise * is_missing.sum(0))
+        if n_told < most_told:
+            together += _covariance_of_fitted(law, part, is_missing)
+            n_told += len(row)
         log_prob += float(part.log_prob.sum())
     shift = total / len(x)
-    covariance = square / len(x) - torch.outer(shift, shift)
+    covariance = square / len(x) + together / n_told - torch.outer(shift, shift)
     return law.mean + shift, covariance, log_prob / len(x)
+
+
+def _covariance_of_fitted(
+    law: NormalLaw, part: "_Conditional", is_missing: Tensor
+) -> Tensor:
+    """Sum over rows of the covariance (d, d) that the latents leave missing cells."""
+    identity = torch.eye(part.factor.shape[-1]).to(part.factor).expand_as(part.factor)
+    root = torch.linalg.solve_triangular(part.factor, identity, upper=False)
+    spread = torch.einsum("nd,dr,nsr->dns", is_missing, law.loadings, root).flatten(1)
+    return law.noise * (spread @ spread.T)
 
 
 def _truncated(mean: Tensor, covariance: Tensor, rank: int) -> NormalLaw:
