@@ -387,6 +387,8 @@ def test_passes_over_incomplete_rows(factors, E):
     for rows in np.split(X, 3):
         model.partial_fit(rows)
     assert np.isfinite(model.impute(X)).all()
+    model.partial_fit(np.full((20, 8), NAN))  # says nothing
+    assert np.isfinite(model.impute(X)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (30, 1), (3, 5)])
