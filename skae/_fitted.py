@@ -77,7 +77,9 @@ class Fitted(ABC):
         generator = torch.Generator(x.device).manual_seed(seed)
         noise = self._imputation_noise().to(x)
         learn_from_hidden_cells(model, x, noise, self._n_code_steps, generator)
-        model.spread_of_missing *= (1 + model.n_components / n_observed) ** 0.5
+        # Values that are counts or categories cannot be widened.
+        if model.likelihood.is_scaled and n_observed:
+            model.spread_of_missing *= (1 + model.n_components / n_observed) ** 0.5
 
     def _study_sizes(self, model, rows):
         """Learn what each latent of an ordered code is worth, and cut the code to the

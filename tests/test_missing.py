@@ -232,6 +232,20 @@ def test_rows_are_filled_one_by_one(curved, E):
     np.testing.assert_allclose(model.score_samples(X[7:20]), scores[7:20], rtol=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_errors_of_observed_cells_are_in_data_units(factors, loss):
+    """Whichever cell of the first row is missing, in whatever unit."""
+    X = with_holes(factors[:50], 0.4)
+    X[0, 0] = NAN
+    model = AutoencoderTransformer(3, loss=loss, max_iter=0, allow_nan=True)
+    for unit in (1e-3, 1.0, 1e3):
+        model.fit(unit * X)
+        rebuilt = model.inverse_transform(model.transform(unit * X))
+        power = 2 if loss == "squared_error" else 1
+        truth = -np.nansum(np.abs(rebuilt - unit * X) ** power, 1)
+        np.testing.assert_allclose(model.score_samples(unit * X), truth, rtol=1e-4)
+
+
 @pytest.mark.parametrize("E", ESTIMATORS)
 def test_intervals_of_imputations_cover(factors, E):
     X = with_holes(factors[:500], 0.4)
@@ -372,6 +386,8 @@ def test_passes_over_incomplete_rows(factors, E):
     model = E(2, hidden_layer_sizes=(16,), allow_nan=True, random_state=0)
     for rows in np.split(X, 3):
         model.partial_fit(rows)
+    assert np.isfinite(model.impute(X)).all()
+    model.partial_fit(np.full((20, 8), NAN))  # says nothing
     assert np.isfinite(model.impute(X)).all()
 
 

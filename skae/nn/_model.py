@@ -358,7 +358,7 @@ class LatentModel(nn.Module):
     def of_data(self, log_prob: Tensor, x: Tensor) -> Tensor:
         """Log-densities (n,) of standardized rows as those of the data."""
         scale = self.data_scale
-        if self.law is not None:
+        if self.law is not None and self.likelihood.is_density:
             scale = scale.where(~x.isnan(), 1.0)
         return self.likelihood.in_data_units(log_prob, scale)
 

@@ -92,7 +92,8 @@ class Likelihood(nn.Module):
 
     def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
         """Log-density of the data, of which those modelled were divided by `scale`
-        (d,), or (n, d) with ones for missing cells; all ones where they were not."""
+        (d,), or (n, d) with ones for missing cells; all ones where they were not.
+        An error, whose features have one scale, is always given (d,)."""
         return log_prob - scale.log().sum(-1)
 
 
