@@ -261,6 +261,24 @@ def test_intervals_of_imputations_cover(factors, E):
     assert 0.85 <= is_covered[is_missing].mean() <= 0.95
 
 
+@pytest.mark.parametrize("k", [6, 9])
+def test_draws_of_as_many_latents_as_features_are_those_of_the_law(k):
+    """A posterior given the completed row is narrow: it says nothing of the spread."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6))
+    X = with_holes(X + 0.3 * rng.normal(size=(200, 6)), 0.3)
+    model = VAETransformer(k, max_iter=0, allow_nan=True, random_state=0).fit(X)
+    drawn = model.impute(X, n_imputations=200, random_state=0)
+    inner = model.net_.module_
+    scale, shift = inner.scale.numpy(), inner.shift.numpy()
+    law = NormalLaw(inner.law.mean, inner.law.loadings, inner.law.noise)
+    for row, values in zip(X[:20], drawn[:, :20].transpose(1, 0, 2)):
+        hidden = np.isnan(row)
+        _, covariance = conditional(law, (row - shift) / scale)
+        truth = scale[hidden] * np.sqrt(np.diag(covariance))
+        np.testing.assert_allclose(values[:, hidden].std(0), truth, rtol=0.25)
+
+
 @pytest.mark.parametrize("E", ESTIMATORS)
 def test_a_row_without_a_value_gets_the_means(factors, E):
     X = np.vstack([with_holes(factors, 0.3), np.full((1, 8), NAN)])
