@@ -57,15 +57,16 @@ class Fitted(ABC):
         kept = self._kept_rows(rows, seed)
         self._study_codes(model, kept, seed)
         self._mixture = CodeMixture(self._training_codes(kept, seed), seed)
+        self.__dict__.pop("explained_variance_ratio_", None)
+        if model.is_ordered:
+            self._study_sizes(model, judges)
+            model = net.module_  # which may be shorter now
         if model.law is not None:
             x = kept
             if len(judges) >= _FEWEST_JUDGES:
                 x = model.standardize(judges).float()
             n_observed = float((~rows.isnan()).sum()) / model.n_features
             self._study_missing(model, x, n_observed, seed)
-        self.__dict__.pop("explained_variance_ratio_", None)
-        if model.is_ordered:
-            self._study_sizes(model, judges)
 
     def _study_missing(self, model, x, n_observed, seed):
         """Learn from standardized rows how well `model` tells cells it does not see.

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae._axes import n_axes_explaining
 from skae.nn._corruption import NOISES
 from skae.nn._normal_law import NormalLaw, fit_normal, normal_law
 from skae.nn.likelihoods import LIKELIHOODS, LOSSES, Likelihood
@@ -259,6 +260,41 @@ def test_intervals_of_imputations_cover(factors, E):
     low, high = np.quantile(drawn, [0.05, 0.95], axis=0, method="weibull")
     is_covered = (low <= factors[:500]) & (factors[:500] <= high)
     assert 0.85 <= is_covered[is_missing].mean() <= 0.95
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_a_code_cut_to_a_share_of_variance_learns_its_own_share(E):
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-2, 2, size=300)
+    X = np.c_[t, t**2, np.sin(3 * t), np.cos(3 * t), np.abs(t)]
+    X = with_holes(StandardScaler().fit_transform(X), 0.2)
+    rows = torch.from_numpy(X)
+    small = {"hidden_layer_sizes": (64, 32), "max_iter": 60, "early_stopping": False}
+    model = E(0.8, allow_nan=True, random_state=0, **small).fit(X)
+    inner, seed = model.net_.module_, model._seed
+    assert model.n_components_ < n_axes_explaining(rows, 0.8, seed)
+    found = inner.share_of_missing, inner.spread_of_missing
+    n_observed = float((~rows.isnan()).sum()) / 5
+    model._study_missing(inner, inner.standardize(rows).float(), n_observed, seed)
+    assert found == (inner.share_of_missing, inner.spread_of_missing)
+
+
+@pytest.mark.parametrize("k", [6, 9])
+def test_draws_of_as_many_latents_as_features_are_those_of_the_law(k):
+    """A posterior given the completed row is narrow: it says nothing of the spread."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6))
+    X = with_holes(X + 0.3 * rng.normal(size=(200, 6)), 0.3)
+    model = VAETransformer(k, max_iter=0, allow_nan=True, random_state=0).fit(X)
+    drawn = model.impute(X, n_imputations=200, random_state=0)
+    inner = model.net_.module_
+    scale, shift = inner.scale.numpy(), inner.shift.numpy()
+    law = NormalLaw(inner.law.mean, inner.law.loadings, inner.law.noise)
+    for row, values in zip(X[:20], drawn[:, :20].transpose(1, 0, 2)):
+        hidden = np.isnan(row)
+        _, covariance = conditional(law, (row - shift) / scale)
+        truth = scale[hidden] * np.sqrt(np.diag(covariance))
+        np.testing.assert_allclose(values[:, hidden].std(0), truth, rtol=0.25)
 
 
 @pytest.mark.parametrize("E", ESTIMATORS)

@@ -31,6 +31,9 @@ _WIDER = 1.3
 # Share of the observed cells that are hidden to learn the model's share.
 _HIDDEN_SHARE = 0.2
 
+# Share of the squared error below which a gain is none.
+_LEAST_GAIN = 1e-4
+
 # Share of a normal law that lies within so many standard deviations.
 _COVERED, _DEVIATIONS = 0.9, 1.645
 
@@ -163,13 +166,19 @@ def learn_from_hidden_cells(
     of_law = model.complete(seen)
     own = model.likelihood.mean(model.decode(model.best_code(seen, n_steps)))
     shift, rest = (own - of_law)[is_hidden].double(), (x - of_law)[is_hidden].double()
-    largest = float(shift.square().sum())
-    if largest:
-        share = float(shift @ rest) / largest
-        model.share_of_missing = min(max(share, 0.0), 1.0)
+    model.share_of_missing = _best_share(shift, rest)
     if model.latent is DiagonalNormal:
         draws = noise[:_N_DRAWS_OF_SPREAD]
         model.spread_of_missing = _spread(model, x, seen, draws, is_hidden)
+
+
+def _best_share(shift: Tensor, rest: Tensor) -> float:
+    """Share of `shift` that leaves least of `rest`; none where that gains nothing: both
+    then say the same, and the law's draws are exact."""
+    product, square = float(shift @ rest), float(shift.square().sum())
+    share = min(max(product / square, 0.0), 1.0) if square else 0.0
+    gain = share * (2 * product - share * square)
+    return share if gain > _LEAST_GAIN * float(rest.square().sum()) else 0.0
 
 
 def _spread(
