@@ -15,6 +15,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 
 from skae._arrays import as_tensor, float_dtypes, like
+from skae._columns import check_categories
 from skae._fit import Fitting
 from skae._sklearn import (
     Interval,
@@ -248,7 +249,8 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If the model was fitted with ``allow_nan=False``.
+            If the model was fitted with ``allow_nan=False``, or a row has a part of the
+            columns of a category.
 
         References
         ----------
@@ -262,8 +264,10 @@ class BaseAutoencoder(
             raise ValueError(
                 "impute needs a model that was fitted with allow_nan=True."
             )
+        names = getattr(self, "feature_names_in_", None)
+        check_categories(self.net_.module_.likelihood, as_tensor(X), names)
         if n_imputations is None:
-            return self._impute(X, conditional_mean)
+            return self._impute(X, conditional_mean, 1)
         if not isinstance(n_imputations, Integral) or n_imputations < 1:
             raise ValueError(
                 f"n_imputations must be an integer >= 1; got {n_imputations!r}."
@@ -274,14 +278,14 @@ class BaseAutoencoder(
             generator=self._generator(check_random_state(random_state)),
         )
         xp, _ = get_namespace(X)
-        return xp.moveaxis(self._impute(X, draws), 1, 0)
+        return xp.moveaxis(self._impute(X, draws, n_imputations), 1, 0)
 
-    def _impute(self, X, conditional):
-        """Fill X by ``conditional(model, x, noise, n_steps)``."""
+    def _impute(self, X, conditional, n_values):
+        """Fill X by ``conditional(model, x, noise, n_steps)``, with `n_values` each."""
         noise = self._imputation_noise()
 
         def fill(model, rows):
-            size = rows_at_once(model, len(noise))
+            size = rows_at_once(model, max(len(noise), n_values))
             draws = noise.to(rows.device, rows.dtype)
             x = model.standardize(rows)
             pieces = [

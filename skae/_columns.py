@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skae._sklearn import _get_column_indices
-from skae.nn.likelihoods import Columns, Likelihood
+from skae.nn.likelihoods import Categorical, Columns, Likelihood
 
 # Distinct values from which on integers are not counts of a few cases, but measures.
 _MOST_COUNTS = 1000
@@ -154,4 +154,22 @@ def check_missing(likelihood: Likelihood, X: Tensor, names: list[str] | None) ->
             raise ValueError(
                 f"allow_nan=True needs {type(part).__name__}.log_probs, what each "
                 "feature adds to the log-density."
+            )
+    check_categories(likelihood, X, names)
+
+
+def check_categories(
+    likelihood: Likelihood, X: Tensor, names: list[str] | None
+) -> None:
+    """Raise where a row has a part of the columns of a category."""
+    for part, columns in likelihood.by_columns():
+        is_missing = X[:, columns].isnan()
+        is_partly = is_missing.any(1) & ~is_missing.all(1)
+        if isinstance(part, Categorical) and is_partly.any():
+            row = int(is_partly.nonzero()[0])
+            column = int(columns[is_missing[row]][0])
+            name = column if names is None else repr(str(names[column]))
+            raise ValueError(
+                f"A category is missing in all of its columns or in none; row {row} "
+                f"lacks column {name} alone, or with some others."
             )

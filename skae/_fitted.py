@@ -74,13 +74,18 @@ class Fitted(ABC):
         A feature's weights, one for each latent, were learned from `n_observed` rows:
         that widens what is said of a new one, as of a regression.
         """
-        x = x[:_N_ROWS_TO_HIDE]
-        generator = torch.Generator(x.device).manual_seed(seed)
-        noise = self._imputation_noise().to(x)
-        learn_from_hidden_cells(model, x, noise, self._n_code_steps, generator)
-        # Values that are counts or categories cannot be widened.
-        if model.likelihood.is_scaled and n_observed:
-            model.spread_of_missing *= (1 + model.n_components / n_observed) ** 0.5
+        x, noise = x[:_N_ROWS_TO_HIDE], self._imputation_noise().to(x)
+        whole = model.n_components
+        model.size_fills = []
+        for size in range(1 if model.is_ordered else whole, whole + 1):
+            part = truncated(model, size) if size < whole else model
+            generator = torch.Generator(x.device).manual_seed(seed)
+            draws, n_steps = noise[:, :size], self._n_code_steps
+            learn_from_hidden_cells(part, x, draws, n_steps, generator)
+            # Values that are counts or categories cannot be widened.
+            if model.likelihood.is_scaled and n_observed:
+                part.spread_of_missing *= (1 + size / n_observed) ** 0.5
+            model.size_fills.append((part.share_of_missing, part.spread_of_missing))
 
     def _study_sizes(self, model, rows):
         """Learn what each latent of an ordered code is worth, and cut the code to the

@@ -94,7 +94,8 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     -----
     `score` leaves unlabelled rows out; so does a search or a cross-validation that
     scores by it. For other scorers give it the folds that have no such rows to test on:
-    ``GridSearchCV(model, grid, scoring="roc_auc", cv=LabelledFolds(5))``.
+    ``GridSearchCV(model, grid, scoring="roc_auc", cv=LabelledFolds(5))``. Numbers with
+    NaN always need these: scikit-learn's own folds refuse them.
 
     `sample_weight` and other parameters of `fit` are the classifier's, of the labelled
     rows; with metadata routing the transformer may request some too.
@@ -299,7 +300,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if len(classes) == 1:
             raise ValueError(
                 f"{name} needs two classes; the labelled rows of y have one class "
-                f"alone: {classes[0]!r}."
+                f"alone: {classes.tolist()[0]!r}."
             )
 
     def _route(self, params):
@@ -351,8 +352,13 @@ def _last_step(classifier):
 
 def _check_weight(weight, is_labelled, ranks):
     """Raise where weights leave a class alone, before anything is trained."""
-    if weight is None or np.shape(weight) != np.shape(is_labelled):
+    if weight is None or np.ndim(weight) == 0:
         return
+    if np.shape(weight) != np.shape(is_labelled):
+        raise ValueError(
+            f"sample_weight must have the shape of y, {np.shape(is_labelled)}; got "
+            f"{np.shape(weight)}."
+        )
     is_heavy = np.asarray(weight)[is_labelled] > 0
     if len(np.unique(ranks[is_heavy])) < 2:
         raise ValueError(

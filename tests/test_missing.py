@@ -78,8 +78,10 @@ def test_law_completes_by_conditional_means(law):
 
 def test_law_draws_from_the_conditional_law(law):
     row = np.array([1.0, NAN, NAN, 0.5, 7.0, NAN])
-    rows = torch.from_numpy(np.tile(row, (50_000, 1)))
-    drawn = law.draw(rows, torch.Generator().manual_seed(0)).numpy()[:, np.isnan(row)]
+    rows = torch.from_numpy(row[None])
+    drawn = law.draw(rows, 50_000, torch.Generator().manual_seed(0))[0].numpy()
+    np.testing.assert_array_equal(drawn[0, ~np.isnan(row)], row[~np.isnan(row)])
+    drawn = drawn[:, np.isnan(row)]
     mean, covariance = conditional(law, row)
     np.testing.assert_allclose(drawn.mean(0), mean, atol=0.02)
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.03)
@@ -446,3 +448,29 @@ def test_in_a_pipeline_and_in_torch(factors):
     with config_context(array_api_dispatch=True):
         filled = model.fit(rows).impute(rows, n_imputations=2, random_state=0)
     assert filled.dtype == rows.dtype and filled.shape == (2, 200, 8)
+
+
+def test_a_category_is_missing_as_a_whole():
+    X = np.eye(4)[np.random.default_rng(0).integers(4, size=60)]
+    options = {"likelihood": "categorical", "allow_nan": True, "max_iter": 1}
+    partly = X.copy()
+    partly[7, 2] = NAN
+    with pytest.raises(ValueError, match="row 7 lacks column 2"):
+        VAETransformer(2, **options).fit(partly)
+    with pytest.raises(ValueError, match="row 7 lacks column 2"):
+        VAETransformer(2, **options).fit(X).impute(partly)
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_a_prefix_knows_its_share(factors, E):
+    """A code of one latent fills no worse than the law, however short the training."""
+    X = with_holes(factors[:300], 0.4)
+    is_missing = np.isnan(X)
+    small = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
+    model = E(5, ordered=True, allow_nan=True, **small).fit(X)
+    law = E(5, allow_nan=True, **small | {"max_iter": 0}).fit(X)
+
+    def error(model):
+        return ((model.impute(X) - factors[:300])[is_missing] ** 2).mean()
+
+    assert error(model.truncate(1)) < 1.1 * error(law)

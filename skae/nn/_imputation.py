@@ -24,6 +24,7 @@ from torch import Tensor
 from skae.nn._draws import uniform_like
 from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._model import LatentModel
+from skae.nn.likelihoods import Likelihood
 
 # Of the standard deviations of a posterior, which knows the observed cells alone.
 _WIDER = 1.3
@@ -119,8 +120,7 @@ def _drawn_from_law(
     model: LatentModel, x: Tensor, n_imputations: int, generator: torch.Generator
 ) -> Tensor:
     """(n, m, d)"""
-    values = model.law.draw(x.repeat_interleave(n_imputations, 0), generator)
-    return model.target(values).unflatten(0, (len(x), -1))
+    return model.target(model.law.draw(x, n_imputations, generator))
 
 
 def _weighted_draws(
@@ -192,7 +192,17 @@ def _spread(
         weights, params = _weighted_draws(model, given, noise)
         mean = (weights[..., None] * params).sum(0)
         variance = (weights[..., None] * (params - mean).square()).sum(0)
-        variance = variance + getattr(model.likelihood, "variance", 0.0)
+        variance = variance + _noise_variance(model.likelihood).to(variance)
         ratios.append(((rows - mean).square() / variance)[hidden])
     ratio = torch.cat(ratios).double().quantile(_COVERED)
     return max(1.0, float(ratio.sqrt()) / _DEVIATIONS)
+
+
+def _noise_variance(likelihood: Likelihood) -> Tensor:
+    """Of each feature, (d,); zero where the likelihood has none."""
+    variance = torch.zeros(likelihood.n_features, dtype=torch.float64)
+    for part, columns in likelihood.by_columns():
+        variance[columns.cpu()] = torch.as_tensor(
+            getattr(part, "variance", 0.0), dtype=torch.float64, device="cpu"
+        )
+    return variance

@@ -85,23 +85,22 @@ class NormalLaw(nn.Module):
             fitted = torch.cat([part.fitted for part in self._conditionals(x)])
         return torch.where(is_missing, fitted.to(x.dtype), x)
 
-    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Rows with the missing cells drawn from their conditional law."""
-        rank = self.loadings.shape[1]
+    def draw(self, x: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:
+        """Rows with the missing cells drawn from their conditional law, (n, m, d)."""
+        d, rank = self.loadings.shape
         found = []
         for part in self._conditionals(x):
-            n = len(part.fitted)
             normal = torch.randn(
-                (n, rank + x.shape[1]), generator=generator, device=generator.device
+                (len(part.fitted), rank + d, n_draws),
+                generator=generator,
+                device=generator.device,
             ).to(self.mean)
             z = torch.linalg.solve_triangular(
-                part.factor.mT, normal[:, :rank, None], upper=True
-            )[..., 0]
-            found.append(
-                part.fitted
-                + self.noise.sqrt() * (z @ self.loadings.T + normal[:, rank:])
+                part.factor.mT, normal[:, :rank], upper=True
             )
-        return torch.where(x.isnan(), torch.cat(found).to(x.dtype), x)
+            drawn = self.loadings @ z + normal[:, rank:]  # (n, d, m)
+            found.append(part.fitted[:, None] + self.noise.sqrt() * drawn.mT)
+        return torch.cat(found).to(x.dtype).where(x.isnan()[:, None], x[:, None])
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density (n,) of the observed cells."""

@@ -133,6 +133,8 @@ def truncated(model: LatentModel, k: int) -> LatentModel:
     short.code_scale = model.code_scale[:k]
     short.size_weights = model.size_weights[:k]
     short.information = model.information[:, :k]
+    if len(model.size_fills) >= k:
+        short.share_of_missing, short.spread_of_missing = model.size_fills[k - 1]
     short.penalty = None
     if model.prior is not None:
         short.prior = type(model.prior)(k).to(model.shift)

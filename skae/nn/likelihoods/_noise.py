@@ -32,7 +32,7 @@ class Noise(Likelihood):
         self.log_noise.copy_(torch.as_tensor(noise, dtype=torch.float64).log())
 
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
-        return self._means(self._deviation(x - params).nan_to_num())
+        return self._means(self._deviation(x - params).where(~x.isnan(), 0))
 
     def observed_shares(self, x: Tensor) -> Tensor:
         return self._means((~x.isnan()).to(x.dtype))
