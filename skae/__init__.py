@@ -1,6 +1,7 @@
 """Autoencoders that are scikit-learn transformers."""
 
 from skae._autoencoder import AutoencoderTransformer
+from skae._detector import AutoencoderDetector
 from skae._vae import VAETransformer
 
-__all__ = ["AutoencoderTransformer", "VAETransformer"]
+__all__ = ["AutoencoderDetector", "AutoencoderTransformer", "VAETransformer"]
