@@ -16,6 +16,9 @@ from skae._sklearn import (
     validate_data,
 )
 
+# Times that distances are learned and the most outlying rows are found anew.
+_N_TRIMS = 3
+
 # Interquartile ranges above the upper quartile, of logarithms of training scores.
 _FENCE = 1.5
 
@@ -54,7 +57,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     n_neighbors : int, default=20
         Training rows that a row is compared with. Few see the finest structure; a
         group of outliers that is larger than this hides its members.
-    trim : float, default=0.1
+    trim : float, default=0.2
         Share of the training rows, the most outlying ones, that nothing is learned
         from, within [0, 0.5). 0 is for training rows that are known to be clean.
     n_estimators : int, default=1
@@ -128,7 +131,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         transformer=None,
         *,
         n_neighbors=20,
-        trim=0.1,
+        trim=0.2,
         n_estimators=1,
         contamination="auto",
         random_state=None,
@@ -274,9 +277,11 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         n_kept = max(2, len(X) - int(self.trim * len(X)))
         if n_kept == len(X):
             return rest
-        # There is no residual yet: the row is its own reconstruction.
-        scores = Outlyingness(self.n_neighbors).fit(X, [X], rest, random_state)
-        return np.sort(np.argsort(scores, kind="stable")[:n_kept])
+        for _ in range(_N_TRIMS):
+            # There is no residual yet: the row is its own reconstruction.
+            scores = Outlyingness(self.n_neighbors).fit(X, [X], rest, random_state)
+            rest = np.sort(np.argsort(scores, kind="stable")[:n_kept])
+        return rest
 
     def _threshold(self, scores):
         """Outlyingness above which a row is an outlier."""
