@@ -41,6 +41,9 @@ N_RESAMPLED = 1000
 SHARE_OF_DIRT = 0.1
 FEWEST_OUTLIERS = 18  # that the dirty training rows and the test share
 
+# The longest fits, and tables that stand for others, have fewer seeds.
+_SEEDS_OF_CONTENDER = {"PyOD VAE": 1}
+_SEEDS_OF_PROTOCOL = {"contaminated": 3, "resampled": 3}
 _MEAN = "mean"
 
 
@@ -161,12 +164,16 @@ CONTENDERS = {
 def compare(table: Table, seed: int):
     """Yield a row for each protocol."""
     for protocol in (semi, unsup, contaminated, resampled):
+        if seed >= _SEEDS_OF_PROTOCOL.get(protocol.__name__, np.inf):
+            continue
         found = protocol(table, np.random.default_rng(seed))
         for name, rows in found.items():
             aurocs, seconds = {}, {}
             for contender, score in CONTENDERS.items():
                 if contender in PYOD and name in ("clean", "dirty"):
-                    continue  # their fits are the longest
+                    continue
+                if seed >= _SEEDS_OF_CONTENDER.get(contender, np.inf):
+                    continue
                 begun = time.perf_counter()
                 scores = score(rows, seed)
                 seconds[contender] = round(time.perf_counter() - begun, 3)

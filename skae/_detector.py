@@ -166,7 +166,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         ValueError
             If X is not finite, dense and numeric, or has fewer than two rows.
         """
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = self._validate(X, reset=True, ensure_min_samples=2)
         transformer = self._checked_transformer()
         random_state = check_random_state(self.random_state)
         rest = self._without_outlying(X, random_state)
@@ -250,8 +250,11 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
            of Statistics, 58(1), 99-119.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = self._validate(X, reset=False)
         return self._outlyingness.by_feature(X, self._views(X))
+
+    def _validate(self, X, **options):
+        return validate_data(self, X, dtype=np.float64, order="C", **options)
 
     def _checked_transformer(self):
         if self.transformer is None:

@@ -29,10 +29,18 @@ METHODS = [
     "score",
     "score_samples",
     "truncate",
+    "decision_function",
+    "predict",
+    "explain",
 ]
 
 NAMES = [f"skae.{name}" for name in skae.__all__]
-NAMES += [f"{name}.{method}" for name in NAMES for method in METHODS]
+NAMES += [
+    f"{name}.{method}"
+    for name in NAMES
+    for method in METHODS
+    if hasattr(getattr(skae, name.split(".")[1]), method)
+]
 NAMES += ["skae.VAETransformer.posterior"]
 
 

@@ -8,7 +8,12 @@ from sklearn.utils.estimator_checks import (
 
 import skae
 
-ESTIMATORS = [skae.AutoencoderTransformer(), skae.VAETransformer()]
+ESTIMATORS = [
+    skae.AutoencoderTransformer(),
+    skae.VAETransformer(),
+    # How long its transformer is trained is all the same to the checks.
+    skae.AutoencoderDetector(skae.AutoencoderTransformer(max_iter=5)),
+]
 
 # scikit-learn 1.9 has 47 checks for each; its releases add and drop a few.
 FEWEST_CHECKS = 45
