@@ -7,6 +7,9 @@ from sklearn.neighbors import NearestNeighbors
 # Rows that others are compared with, drawn from all.
 _N_REFERENCES = 10_000
 
+# Share of the largest variance that counts as none.
+_ROUNDING = 1e-12
+
 # Numbers of a chunk of differences between rows and their neighbours.
 _CHUNK = 2**22
 
@@ -147,11 +150,13 @@ def _usual_size(distances, X):
 
 
 def _principal_axes(V):
-    """Variances (r,) and axes (r, c) of centred rows (n, c), r = min(n, c)."""
+    """Variances (r,) and axes (r, c) of centred rows (n, c), r <= min(n, c)."""
     n, c = V.shape
     if n < c:
-        _, sizes, axes = np.linalg.svd(V, full_matrices=False)
-        return sizes**2 / n, axes
+        variances, scores = np.linalg.eigh(V @ V.T / n)
+        varies = variances > _ROUNDING * variances[-1]
+        variances = variances[varies]
+        return variances, (scores[:, varies] / np.sqrt(n * variances)).T @ V
     variances, axes = np.linalg.eigh(V.T @ V / n)
     return np.maximum(variances, 0), axes.T
 

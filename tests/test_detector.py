@@ -140,7 +140,7 @@ def test_outliers_among_the_training_rows_cost_little():
     rng = np.random.default_rng(0)
     scales = 3.0 / np.arange(1, 9)
     inliers, new = (rng.normal(size=(n, 8)) * scales for n in (450, 300))
-    group = rng.normal(size=(150, 8)) + [0, 0, 0, 0, 3, 3, -3, 3]
+    group = rng.normal([0, 0, 0, 0, 3, 3, -3, 3], size=(150, 8))
     X, y = np.vstack([new, group[50:]]), np.repeat([0, 1], [300, 100])
 
     def auroc(X_train, trim):
