@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state
 
 from skae._autoencoder import AutoencoderTransformer
-from skae._outlyingness import Outlyingness
+from skae._outlyingness import Outlyingness, most_concentrated
 from skae._sklearn import (
     Interval,
     StrOptions,
@@ -15,9 +15,6 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
-
-# Times that distances are learned and the most outlying rows are found anew.
-_N_TRIMS = 3
 
 # Interquartile ranges above the upper quartile, of logarithms of training scores.
 _FENCE = 1.5
@@ -38,8 +35,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     densities of any shape. The bars are means over training rows: a usual row has an
     outlyingness of about 1.
 
-    The training rows that are most outlying without an autoencoder, where each row is
-    its own reconstruction, are left out first, and nothing is learned from them [2]_.
+    The training rows of the largest robust Mahalanobis distance are left out first, and
+    nothing is learned from them [2]_.
 
     Like PCA, all this depends on the scale of the features: scale them in a step
     before.
@@ -169,7 +166,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         X = self._validate(X, reset=True, ensure_min_samples=2)
         transformer = self._checked_transformer()
         random_state = check_random_state(self.random_state)
-        rest = self._without_outlying(X, random_state)
+        rest = most_concentrated(X, self.trim)
         self.transformers_ = [
             _with_seed(transformer, random_state).fit(X[rest])
             for _ in range(self.n_estimators)
@@ -273,18 +270,6 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         """Reconstruction and residual side by side (n, 2 d), of each transformer."""
         decoded = [t.inverse_transform(t.transform(X)) for t in self.transformers_]
         return [np.hstack([R, X - R]) for R in decoded]
-
-    def _without_outlying(self, X, random_state):
-        """Numbers of the rows that are left when the most outlying ones are trimmed."""
-        rest = np.arange(len(X))
-        n_kept = max(2, len(X) - int(self.trim * len(X)))
-        if n_kept == len(X):
-            return rest
-        for _ in range(_N_TRIMS):
-            # There is no residual yet: the row is its own reconstruction.
-            scores = Outlyingness(self.n_neighbors).fit(X, [X], rest, random_state)
-            rest = np.sort(np.argsort(scores, kind="stable")[:n_kept])
-        return rest
 
     def _threshold(self, scores):
         """Outlyingness above which a row is an outlier."""

@@ -11,7 +11,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderDetector, AutoencoderTransformer, VAETransformer
-from skae._outlyingness import NeighbourDistance, Outlyingness, QuadraticDistance
+from skae._outlyingness import (
+    NeighbourDistance,
+    Outlyingness,
+    QuadraticDistance,
+    most_concentrated,
+)
 
 
 def linear(n_components=8):
@@ -86,6 +91,16 @@ def test_training_sees_the_hole_of_a_ring():
     assert auroc(linear(2)) < 0.5
 
 
+@pytest.mark.parametrize("scale", [0.1, 1, 5])
+def test_a_group_of_outliers_is_trimmed(curved, scale):
+    rng = np.random.default_rng(0)
+    group = 10 + scale * rng.normal(size=(80, curved.shape[1]))
+    X = np.vstack([curved, group])
+    rest = most_concentrated(X, 80 / 480)
+    np.testing.assert_array_equal(rest, np.arange(400))
+    np.testing.assert_array_equal(most_concentrated(X, 0), np.arange(480))
+
+
 # Laws.
 
 
@@ -131,16 +146,17 @@ def test_auto_flags_few_of_clean_rows_and_most_of_strange_ones(curved):
     strange = curved[:40] + 6 * curved.std(0) * np.sign(curved[:40])
     X = np.vstack([curved, strange])
     flags = detector().fit_predict(X)
-    assert (flags[:400] == -1).mean() < 0.05
+    assert (flags[:400] == -1).mean() < 0.1
     assert (flags[400:] == -1).mean() > 0.95
-    assert (detector().fit(curved).predict(curved) == -1).mean() < 0.05
+    assert (detector().fit(curved).predict(curved) == -1).mean() < 0.1
 
 
 def test_outliers_among_the_training_rows_cost_little():
     rng = np.random.default_rng(0)
     scales = 3.0 / np.arange(1, 9)
     inliers, new = (rng.normal(size=(n, 8)) * scales for n in (450, 300))
-    group = rng.normal([0, 0, 0, 0, 3, 3, -3, 3], size=(150, 8))
+    # A dense group, which hides its members from their nearest neighbours.
+    group = rng.normal([0, 0, 0, 0, 2, 2, -2, 2], 0.2, size=(150, 8))
     X, y = np.vstack([new, group[50:]]), np.repeat([0, 1], [300, 100])
 
     def auroc(X_train, trim):
@@ -150,7 +166,7 @@ def test_outliers_among_the_training_rows_cost_little():
     dirty = np.vstack([inliers, group[:50]])
     assert auroc(inliers, 0.2) > 0.98
     assert auroc(dirty, 0.2) > auroc(inliers, 0.2) - 0.03
-    assert auroc(dirty, 0.2) > auroc(dirty, 0) + 0.01
+    assert auroc(dirty, 0.2) > auroc(dirty, 0) + 0.2
 
 
 def test_one_seed_gives_one_result_and_leaves_the_global_generators_alone(curved):
