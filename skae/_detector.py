@@ -32,8 +32,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     where `q` is the squared Mahalanobis distance of reconstruction and residual side by
     side, so that a residual counts by what is usual for it, and so does a code, and `d`
     is the mean squared distance from the nearest training rows [1]_, which follows
-    densities of any shape. The bars are means over training rows: a usual row has an
-    outlyingness of about 1.
+    densities of any shape. The bars are means over the training rows: a usual row has
+    an outlyingness of about 1.
 
     The training rows of the largest robust Mahalanobis distance are left out first, and
     nothing is learned from them [2]_.
@@ -55,8 +55,9 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         Training rows that a row is compared with. Few see the finest structure; a
         group of outliers that is larger than this hides its members.
     trim : float, default=0.2
-        Share of the training rows, the most outlying ones, that nothing is learned
-        from, within [0, 0.5). 0 is for training rows that are known to be clean.
+        Share of the training rows, the farthest ones by a robust Mahalanobis distance,
+        that nothing is learned from, within [0, 0.5). 0 is for training rows that are
+        known to be clean.
     n_estimators : int, default=1
         Autoencoders, each from a seed of its own, whose distances are averaged.
     contamination : "auto" or float, default="auto"
@@ -86,9 +87,10 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     Notes
     -----
     With ``max_iter=0`` the transformer is PCA. With as many components as features
-    there is no residual, and `q` is the Mahalanobis distance of the row. Of more than
-    10,000 training rows, as many are drawn for the others to be compared with. A
-    training row is not compared with itself, nor is a new row with one that equals it.
+    there is no residual, and `q` is the Mahalanobis distance of the row, its covariance
+    shrunk towards a multiple of the identity (Ledoit and Wolf). Of more than 10,000
+    training rows, as many are drawn for the others to be compared with. A training row
+    is not compared with itself, nor is a new row with one that equals it.
 
     References
     ----------
