@@ -111,7 +111,11 @@ def test_all_rooms_are_there():
 
 
 def test_the_public_names_are_these():
-    assert sorted(skae.__all__) == ["AutoencoderTransformer", "VAETransformer"]
+    assert sorted(skae.__all__) == [
+        "AutoencoderDetector",
+        "AutoencoderTransformer",
+        "VAETransformer",
+    ]
     assert all(
         getattr(skae, name).__module__.startswith("skae._") for name in skae.__all__
     )
