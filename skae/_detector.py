@@ -16,7 +16,7 @@ from skae._sklearn import (
     validate_data,
 )
 
-# Interquartile ranges above the upper quartile, of logarithms of training scores.
+# Interquartile ranges above the upper quartile of the training scores.
 _FENCE = 1.5
 
 
@@ -26,17 +26,19 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     A row `x` has a reconstruction :math:`\hat x`, decoded from its code, and a residual
     :math:`r = x - \hat x`. Its outlyingness is
 
-    .. math:: s(x) = \frac{1}{2} \left(
-        \frac{q(\hat x, r)}{\bar q} + \frac{d(x)}{\bar d} \right)
+    .. math:: s(x) = \frac{1}{2} \left[ \log_2 \left( 1 + \frac{q(\hat x, r)}{\bar q}
+        \right) + \log_2 \left( 1 + \frac{d(x)}{\bar d} \right) \right]
 
     where `q` is the squared Mahalanobis distance of reconstruction and residual side by
     side, so that a residual counts by what is usual for it, and so does a code, and `d`
     is the mean squared distance from the nearest training rows [1]_, which follows
-    densities of any shape. The bars are means over the training rows: a usual row has
-    an outlyingness of about 1.
+    densities of any shape. The bars are means over the training rows: a row at the mean
+    of both has an outlyingness of 1. By the logarithms, neither distance drowns the
+    other.
 
-    The training rows of the largest robust Mahalanobis distance are left out first, and
-    nothing is learned from them [2]_.
+    The autoencoder and the neighbours see all training rows. The Mahalanobis distance
+    is robust: it is learned without the training rows that are the farthest ones by
+    such a distance [2]_.
 
     Like PCA, all this depends on the scale of the features: scale them in a step
     before.
@@ -51,19 +53,19 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         says how well each feature follows from the others:
         ``AutoencoderTransformer(64, hidden_layer_sizes=(256,), noise="swap",
         noise_level=0.2)``.
-    n_neighbors : int, default=20
+    n_neighbors : int, default=5
         Training rows that a row is compared with. Few see the finest structure; a
         group of outliers that is larger than this hides its members.
-    trim : float, default=0.2
-        Share of the training rows, the farthest ones by a robust Mahalanobis distance,
-        that nothing is learned from, within [0, 0.5). 0 is for training rows that are
-        known to be clean.
+    trim : float, default=0.3
+        Share of the training rows, the farthest ones, that the Mahalanobis distance is
+        learned without, within [0, 0.5). 0 is for training rows that are known to be
+        clean.
     n_estimators : int, default=1
         Autoencoders, each from a seed of its own, whose distances are averaged.
     contamination : "auto" or float, default="auto"
         Share of the training rows to call outliers, within (0, 0.5]. "auto" calls those
         outliers whose outlyingness is above the upper fence of the training rows [3]_:
-        1.5 interquartile ranges above the upper quartile, of its logarithm.
+        1.5 interquartile ranges above the upper quartile.
     random_state : int, RandomState instance or None, default=None
         Of the autoencoders. An int gives equal bits on the same machine.
 
@@ -90,7 +92,9 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     there is no residual, and `q` is the Mahalanobis distance of the row, its covariance
     shrunk towards a multiple of the identity (Ledoit and Wolf). Of more than 10,000
     training rows, as many are drawn for the others to be compared with. A training row
-    is not compared with itself, nor is a new row with one that equals it.
+    is not compared with itself, nor is a new row with one that equals it. Where `trim`
+    would leave no more rows than features, it leaves out none: the distances of so few
+    rows from themselves say little.
 
     References
     ----------
@@ -129,8 +133,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         self,
         transformer=None,
         *,
-        n_neighbors=20,
-        trim=0.2,
+        n_neighbors=5,
+        trim=0.3,
         n_estimators=1,
         contamination="auto",
         random_state=None,
@@ -170,7 +174,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         rest = most_concentrated(X, self.trim)
         self.transformers_ = [
-            _with_seed(transformer, random_state).fit(X[rest])
+            _with_seed(transformer, random_state).fit(X)
             for _ in range(self.n_estimators)
         ]
         self._outlyingness = Outlyingness(self.n_neighbors)
@@ -230,7 +234,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         Mahalanobis distance is the squared norm of a vector that has the features as
         its axes, the symmetric root of the precision times the row, so that each
         feature has its square [1]_; those of a feature's reconstruction and of its
-        residual are added.
+        residual are added. The logarithm of a distance is shared among the features in
+        proportion to what they add to the distance.
 
         Parameters
         ----------
@@ -277,9 +282,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         """Outlyingness above which a row is an outlier."""
         if self.contamination != "auto":
             return np.quantile(scores, 1 - self.contamination)
-        logs = np.log(np.maximum(scores, np.finfo(float).tiny))
-        quartiles = np.quantile(logs, [0.25, 0.75])
-        return np.exp(quartiles[1] + _FENCE * (quartiles[1] - quartiles[0]))
+        quartiles = np.quantile(scores, [0.25, 0.75])
+        return quartiles[1] + _FENCE * (quartiles[1] - quartiles[0])
 
 
 def _with_seed(transformer, random_state):

@@ -22,7 +22,8 @@ def most_concentrated(X, share):
 
     Mahalanobis distances are learned from the nearest rows and the nearest rows are
     found by these distances, in turn [1]_; the first ones are the half that is nearest
-    to the median, by the sum of absolute differences.
+    to the median, by the sum of absolute differences. Where no more rows than features
+    would be left, distances say little, and none is left out.
 
     Parameters
     ----------
@@ -41,9 +42,9 @@ def most_concentrated(X, share):
     .. [1] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the
        minimum covariance determinant estimator. Technometrics, 41(3), 212-223.
     """
-    n_kept = max(2, len(X) - int(share * len(X)))
-    if n_kept == len(X):
-        return np.arange(n_kept)
+    n_kept = len(X) - int(share * len(X))
+    if n_kept == len(X) or n_kept <= X.shape[1]:
+        return np.arange(len(X))
     rest = _smallest(np.abs(X - np.median(X, axis=0)).sum(1), max(2, len(X) // 2))
     for _ in range(_N_CONCENTRATIONS):
         distances = QuadraticDistance().fit(X[rest]).by_column(X).sum(1)
@@ -56,7 +57,7 @@ def _smallest(values, n):
 
 
 class Outlyingness:
-    """Half the sum of two squared distances, each divided by its usual size.
+    """Mean of log2(1 + distance) of two squared distances in units of their usual size.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ class Outlyingness:
         self.n_neighbors = n_neighbors
 
     def fit(self, X, views, rest, random_state):
-        """Learn both distances from the rows `rest`, and return the scores of all.
+        """Learn both distances, and return the scores of the training rows.
 
         Parameters
         ----------
@@ -78,33 +79,43 @@ class Outlyingness:
             What stands for the rows in the Mahalanobis distances, which are averaged:
             m columns of each feature.
         rest : ndarray of int
-            Rows to learn from, two at least.
+            Rows that the Mahalanobis distances are learned from, two at least.
         random_state : RandomState
             Of the references, where there are too many rows.
 
         Returns
         -------
         scores : ndarray of shape (n,)
-            Outlyingness, 1 on average over `rest`.
+            Outlyingness.
         """
-        references = rest
-        if len(rest) > _N_REFERENCES:
-            references = random_state.choice(rest, _N_REFERENCES, replace=False)
-        self._near = NeighbourDistance(self.n_neighbors).fit(X[references])
+        references = X
+        if len(X) > _N_REFERENCES:
+            references = X[random_state.choice(len(X), _N_REFERENCES, replace=False)]
+        self._near = NeighbourDistance(self.n_neighbors).fit(references)
         self._quadratic = [QuadraticDistance().fit(view[rest]) for view in views]
-        parts = [part.sum(1) for part in self._parts(X, views)]
-        self._sizes = tuple(_usual_size(part[rest], X[rest]) for part in parts)
-        return sum(part / (2 * size) for part, size in zip(parts, self._sizes))
+        near, squares = self._distances(X, views)
+        self._sizes = _usual_size(near, X), _usual_size(squares[rest], X)
+        return self._summands(near, squares).sum(1)
 
     def by_feature(self, X, views):
-        """Return the summands (n, d) of the outlyingness of X (n, d)."""
-        parts = self._parts(X, views)
-        return sum(part / (2 * size) for part, size in zip(parts, self._sizes))
+        """Return the summands (n, d) of the outlyingness of X (n, d).
 
-    def _parts(self, X, views):
+        A logarithm is shared among the features like its distance.
+        """
+        return self._summands(*self._distances(X, views))
+
+    def _distances(self, X, views):
         squares = sum(q.by_column(v) for q, v in zip(self._quadratic, views))
         squares = squares.reshape(len(X), -1, X.shape[1]).sum(1)
         return self._near.by_feature(X), squares / len(views)
+
+    def _summands(self, *distances):
+        found = 0
+        for parts, size in zip(distances, self._sizes):
+            total = parts.sum(1, keepdims=True)
+            share = parts / np.where(total > 0, total, 1)
+            found = found + share * np.log2(1 + total / size) / 2
+        return found
 
 
 class NeighbourDistance:
@@ -185,9 +196,9 @@ class QuadraticDistance:
         return (along @ self._axes + self._rest * V) ** 2
 
 
-def _usual_size(distances, X):
+def _usual_size(parts, X):
     """Mean of the distances; if all rows have equal neighbours, the variance of X."""
-    return distances.mean() or X.var(0).sum() or 1.0
+    return parts.sum(1).mean() or X.var(0).sum() or 1.0
 
 
 def _principal_axes(V):
