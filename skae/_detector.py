@@ -32,9 +32,9 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     where `q` is the squared Mahalanobis distance of reconstruction and residual side by
     side, so that a residual counts by what is usual for it, and so does a code, and `d`
     is the mean squared distance from the nearest training rows [1]_, which follows
-    densities of any shape. The bars are means over the training rows: a row at the mean
-    of both has an outlyingness of 1. By the logarithms, neither distance drowns the
-    other.
+    densities of any shape. The bars are means over the rows learned from: a row at the
+    mean of both has an outlyingness of 1. By the logarithms, neither distance drowns
+    the other.
 
     The autoencoder and the neighbours see all training rows. The Mahalanobis distance
     is robust: it is learned without the training rows that are the farthest ones by

@@ -172,6 +172,18 @@ def test_outliers_among_the_training_rows_cost_little():
     assert auroc(dirty, 0.3) > auroc(dirty, 0) + 0.2
 
 
+def test_copies_of_an_outlier_do_not_hide_it(curved):
+    strange = np.tile(curved[:1] + 6 * curved.std(0), (40, 1))
+    X = np.vstack([curved, strange])
+    scores = detector().fit(X).score_samples(X)
+    assert roc_auc_score(np.repeat([0, 1], [400, 40]), -scores) > 0.95
+
+
+def test_the_transformer_sees_all_training_rows(curved):
+    model = detector(PCA(3), trim=0.4).fit(curved)
+    assert model.transformers_[0].n_samples_ == len(curved)
+
+
 def test_one_seed_gives_one_result_and_leaves_the_global_generators_alone(curved):
     transformer = AutoencoderTransformer(3, max_iter=2, random_state=1)
     np.random.seed(0)
