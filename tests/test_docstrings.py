@@ -29,6 +29,9 @@ METHODS = [
     "score",
     "score_samples",
     "truncate",
+    "decision_function",
+    "predict",
+    "explain",
 ]
 
 CLASSIFIER_METHODS = [
@@ -43,7 +46,13 @@ CLASSIFIER_METHODS = [
 
 TRANSFORMERS = ["skae.AutoencoderTransformer", "skae.VAETransformer"]
 NAMES = [f"skae.{name}" for name in skae.__all__]
-NAMES += [f"{name}.{method}" for name in TRANSFORMERS for method in METHODS]
+ESTIMATORS = [*TRANSFORMERS, "skae.AutoencoderDetector"]
+NAMES += [
+    f"{name}.{method}"
+    for name in ESTIMATORS
+    for method in METHODS
+    if hasattr(getattr(skae, name.split(".")[1]), method)
+]
 NAMES += ["skae.VAETransformer.posterior"]
 NAMES += [f"skae.SemiSupervisedClassifier.{name}" for name in CLASSIFIER_METHODS]
 NAMES += ["skae.model_selection.LabelledFolds"]

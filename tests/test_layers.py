@@ -112,6 +112,7 @@ def test_all_rooms_are_there():
 
 def test_the_public_names_are_these():
     assert sorted(skae.__all__) == [
+        "AutoencoderDetector",
         "AutoencoderTransformer",
         "SemiSupervisedClassifier",
         "VAETransformer",

@@ -1,0 +1,219 @@
+"""How far rows lie from training rows: squared distances that add up over features."""
+
+import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
+from sklearn.neighbors import NearestNeighbors
+
+# Rows that others are compared with, drawn from all.
+_N_REFERENCES = 10_000
+
+# Times that the covariance is learned and the farthest rows are found anew.
+_N_CONCENTRATIONS = 3
+
+# Share of the largest variance that counts as none.
+_ROUNDING = 1e-12
+
+# Numbers of a chunk of differences between rows and their neighbours.
+_CHUNK = 2**22
+
+
+def most_concentrated(X, share):
+    """Return the numbers of the rows that are left without the farthest ones.
+
+    Mahalanobis distances are learned from the nearest rows and the nearest rows are
+    found by these distances, in turn [1]_; the first ones are the half that is nearest
+    to the median, by the sum of absolute differences. Where no more rows than features
+    would be left, distances say little, and none is left out.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Rows, two at least.
+    share : float
+        Of the rows to leave out, rounded down.
+
+    Returns
+    -------
+    rest : ndarray of int
+        Sorted; two rows at least.
+
+    References
+    ----------
+    .. [1] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the
+       minimum covariance determinant estimator. Technometrics, 41(3), 212-223.
+    """
+    n_kept = len(X) - int(share * len(X))
+    if n_kept == len(X) or n_kept <= X.shape[1]:
+        return np.arange(len(X))
+    rest = _smallest(np.abs(X - np.median(X, axis=0)).sum(1), max(2, len(X) // 2))
+    for _ in range(_N_CONCENTRATIONS):
+        distances = QuadraticDistance().fit(X[rest]).by_column(X).sum(1)
+        rest = _smallest(distances, n_kept)
+    return rest
+
+
+def _smallest(values, n):
+    return np.sort(np.argsort(values, kind="stable")[:n])
+
+
+class Outlyingness:
+    """Mean of log2(1 + distance) of two squared distances in units of their usual size.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        Of `NeighbourDistance`.
+    """
+
+    def __init__(self, n_neighbors):
+        self.n_neighbors = n_neighbors
+
+    def fit(self, X, views, rest, random_state):
+        """Learn both distances, and return the scores of the training rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+            Rows.
+        views : list of ndarray of shape (n, m * d)
+            What stands for the rows in the Mahalanobis distances, which are averaged:
+            m columns of each feature.
+        rest : ndarray of int
+            Rows that the Mahalanobis distances are learned from, two at least.
+        random_state : RandomState
+            Of the references, where there are too many rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n,)
+            Outlyingness.
+        """
+        references = X
+        if len(X) > _N_REFERENCES:
+            references = X[random_state.choice(len(X), _N_REFERENCES, replace=False)]
+        self._near = NeighbourDistance(self.n_neighbors).fit(references)
+        self._quadratic = [QuadraticDistance().fit(view[rest]) for view in views]
+        near, squares = self._distances(X, views)
+        self._sizes = _usual_size(near, X), _usual_size(squares[rest], X)
+        return self._summands(near, squares).sum(1)
+
+    def by_feature(self, X, views):
+        """Return the summands (n, d) of the outlyingness of X (n, d).
+
+        A logarithm is shared among the features like its distance.
+        """
+        return self._summands(*self._distances(X, views))
+
+    def _distances(self, X, views):
+        squares = sum(q.by_column(v) for q, v in zip(self._quadratic, views))
+        squares = squares.reshape(len(X), -1, X.shape[1]).sum(1)
+        return self._near.by_feature(X), squares / len(views)
+
+    def _summands(self, *distances):
+        found = 0
+        for parts, size in zip(distances, self._sizes):
+            total = parts.sum(1, keepdims=True)
+            share = parts / np.where(total > 0, total, 1)
+            found = found + share * np.log2(1 + total / size) / 2
+        return found
+
+
+class NeighbourDistance:
+    """Mean squared distance from the nearest reference rows.
+
+    One reference row that equals the row itself is left out: a training row is not its
+    own neighbour, and scores what it would as a new row.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        Number of reference rows that a row is compared with; all of them, where there
+        are fewer.
+    """
+
+    def __init__(self, n_neighbors):
+        self.n_neighbors = n_neighbors
+
+    def fit(self, X):
+        """Keep the reference rows X (n, d), two at least."""
+        self._n_used = min(self.n_neighbors, len(X) - 1)
+        self._rows = X
+        # Brute force rounds least where it is asked for the same rows again.
+        index = NearestNeighbors(n_neighbors=self._n_used + 1, algorithm="brute")
+        self._index = index.fit(X)
+        return self
+
+    def by_feature(self, X):
+        """Return the summands (n, d) of the distances of X (n, d)."""
+        size = max(1, _CHUNK // (X.shape[1] * (self._n_used + 1)))
+        starts = range(0, len(X), size)
+        return np.concatenate([self._by_feature(X[i : i + size]) for i in starts])
+
+    def _by_feature(self, X):
+        found = self._index.kneighbors(X, return_distance=False)  # (n, k + 1)
+        # The search rounds; these squares are exact, and zero where rows are equal.
+        squares = (X[:, None] - self._rows[found]) ** 2  # (n, k + 1, d)
+        order = np.argsort(squares.sum(2), axis=1, kind="stable")
+        squares = np.take_along_axis(squares, order[:, :, None], 1)
+        is_itself = ~squares[:, 0].any(1)
+        left_out = np.where(is_itself, 0, self._n_used)
+        rows = np.arange(len(X))
+        return (squares.sum(1) - squares[rows, left_out]) / self._n_used
+
+
+class QuadraticDistance:
+    """Squared Mahalanobis distance, with a shrunk covariance [1]_.
+
+    It is the squared norm of a row's image under the symmetric root of the precision,
+    whose squared entries are the contributions of the columns [2]_.
+
+    References
+    ----------
+    .. [1] Ledoit, O. and Wolf, M. (2004). A well-conditioned estimator for
+       large-dimensional covariance matrices. Journal of Multivariate Analysis, 88(2),
+       365-411.
+    .. [2] Garthwaite, P. H. and Koch, I. (2016). Evaluating the contributions of
+       individual variables to a quadratic form. Australian & New Zealand Journal of
+       Statistics, 58(1), 99-119.
+    """
+
+    def fit(self, V):
+        """Learn the centre and the covariance of V (n, c)."""
+        self._centre = V.mean(0)
+        V = V - self._centre
+        share = ledoit_wolf_shrinkage(V, assume_centered=True)
+        variances, self._axes = _principal_axes(V)
+        common = share * variances.sum() / V.shape[1]
+        self._scales = _inverse_root((1 - share) * variances + common)  # (r,)
+        # Of directions in which no training row varies.
+        self._rest = _inverse_root(common)
+        return self
+
+    def by_column(self, V):
+        """Return the summands (n, c) of the distances of V (n, c)."""
+        V = V - self._centre
+        along = (V @ self._axes.T) * (self._scales - self._rest)
+        return (along @ self._axes + self._rest * V) ** 2
+
+
+def _usual_size(parts, X):
+    """Mean of the distances; if all rows have equal neighbours, the variance of X."""
+    return parts.sum(1).mean() or X.var(0).sum() or 1.0
+
+
+def _principal_axes(V):
+    """Variances (r,) and axes (r, c) of centred rows (n, c), r <= min(n, c)."""
+    n, c = V.shape
+    if n < c:
+        variances, scores = np.linalg.eigh(V @ V.T / n)
+        varies = variances > _ROUNDING * variances[-1]
+        variances = variances[varies]
+        return variances, (scores[:, varies] / np.sqrt(n * variances)).T @ V
+    variances, axes = np.linalg.eigh(V.T @ V / n)
+    return np.maximum(variances, 0), axes.T
+
+
+def _inverse_root(variances):
+    """1 / sqrt(variances), zero where there is no variance."""
+    tiny = np.finfo(float).tiny
+    return np.where(variances > tiny, np.maximum(variances, tiny) ** -0.5, 0.0)

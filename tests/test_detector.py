@@ -1,0 +1,274 @@
+"""The outlier detector: distances against independent truths, laws of its scores."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae import AutoencoderDetector, AutoencoderTransformer, VAETransformer
+from skae._outlyingness import (
+    NeighbourDistance,
+    Outlyingness,
+    QuadraticDistance,
+    most_concentrated,
+)
+
+
+def linear(n_components=8):
+    """The transformer at its start, PCA."""
+    return AutoencoderTransformer(n_components, max_iter=0)
+
+
+def detector(transformer=None, **parameters):
+    transformer = linear() if transformer is None else transformer
+    return AutoencoderDetector(transformer, random_state=0, **parameters)
+
+
+def strange_rows(curved):
+    """The plane of one row, the waves of another: strange only together."""
+    return np.hstack([curved[:100, :4], curved[100:200, 4:]])
+
+
+# Truths.
+
+
+def test_without_a_residual_the_score_is_mahalanobis_and_neighbours(curved):
+    X_train, X = curved[:300], np.vstack([curved[300:], strange_rows(curved)])
+    scores = detector(trim=0, n_neighbors=5).fit(X_train).score_samples(X)
+
+    model = LedoitWolf().fit(np.hstack([X_train, np.zeros_like(X_train)]))
+    quadratic = [
+        model.mahalanobis(np.hstack([Z, np.zeros_like(Z)])) for Z in (X_train, X)
+    ]
+    index = NearestNeighbors(n_neighbors=5).fit(X_train)
+    near = [(index.kneighbors(Z)[0] ** 2).mean(1) for Z in (None, X)]
+    truth = sum(np.log2(1 + new / old.mean()) / 2 for old, new in (quadratic, near))
+    np.testing.assert_allclose(-scores, truth, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [5, 100])
+def test_quadratic_distance_is_that_of_the_shrunk_covariance(n_rows):
+    rng = np.random.default_rng(0)
+    V = rng.normal(size=(n_rows, 7)) @ rng.normal(size=(7, 7))
+    new = rng.normal(size=(20, 7))
+    truth = LedoitWolf().fit(V).mahalanobis(new)
+    squares = QuadraticDistance().fit(V).by_column(new)
+    np.testing.assert_allclose(squares.sum(1), truth)
+
+
+def test_a_row_is_not_its_own_neighbour():
+    X = np.array([[0.0], [1.0], [3.0], [3.0]])
+    near = NeighbourDistance(1).fit(X)
+    np.testing.assert_array_equal(near.by_feature(X)[:, 0], [1, 1, 0, 0])
+    np.testing.assert_array_equal(near.by_feature(np.array([[5.0]])), [[4]])
+
+
+def test_usual_rows_have_an_outlyingness_of_about_one(curved):
+    scores = Outlyingness(5).fit(curved, [curved], np.arange(0, 400, 2), None)
+    assert np.median(scores) == pytest.approx(1, abs=0.2)
+
+
+def test_training_sees_the_hole_of_a_ring():
+    rng = np.random.default_rng(0)
+    angles, along = rng.uniform(0, 2 * np.pi, 500), rng.normal(size=500)
+    ring = np.stack([np.cos(angles), np.sin(angles), along], 1)
+    ring += 0.05 * rng.normal(size=ring.shape)
+    hole = np.hstack([0.2 * rng.normal(size=(100, 2)), rng.normal(size=(100, 1))])
+    X, y = np.vstack([ring[400:], hole]), np.repeat([0, 1], 100)
+
+    def auroc(transformer):
+        model = detector(transformer, n_neighbors=200).fit(ring[:400])
+        return roc_auc_score(y, -model.score_samples(X))
+
+    assert auroc(AutoencoderTransformer(2)) > 0.9
+    assert auroc(linear(2)) < 0.5
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 5])
+def test_a_group_of_outliers_is_trimmed(curved, scale):
+    rng = np.random.default_rng(0)
+    group = 10 + scale * rng.normal(size=(80, curved.shape[1]))
+    X = np.vstack([curved, group])
+    rest = most_concentrated(X, 80 / 480)
+    np.testing.assert_array_equal(rest, np.arange(400))
+    np.testing.assert_array_equal(most_concentrated(X, 0), np.arange(480))
+
+
+def test_of_fewer_rows_than_features_none_is_trimmed(curved):
+    np.testing.assert_array_equal(most_concentrated(curved[:10], 0.2), np.arange(10))
+    assert len(most_concentrated(curved[:11], 0.2)) == 9
+
+
+# Laws.
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [
+        AutoencoderTransformer(3, max_iter=2),
+        VAETransformer(3, max_iter=2),
+        make_pipeline(StandardScaler(), AutoencoderTransformer(3, max_iter=2)),
+        PCA(3),
+    ],
+    ids=["autoencoder", "vae", "pipeline", "PCA"],
+)
+def test_scores_do_not_depend_on_the_other_rows(curved, transformer):
+    model = detector(transformer).fit(curved)
+    X = np.vstack([curved[::7], strange_rows(curved)])
+    whole = model.decision_function(X)
+    np.testing.assert_array_equal(model.decision_function(X), whole)
+    for rows in (slice(0, 1), slice(5, 40), slice(None, None, -3)):
+        np.testing.assert_allclose(model.decision_function(X[rows]), whole[rows], 1e-9)
+
+
+def test_contributions_sum_to_the_score_and_point_to_the_feature(curved):
+    X = curved[:50].copy()
+    features = np.arange(50) % X.shape[1]
+    X[np.arange(50), features] += 20 * curved.std()
+    model = detector(linear(2)).fit(curved)
+    contributions = model.explain(X)
+    assert contributions.min() >= 0
+    np.testing.assert_allclose(contributions.sum(1), -model.score_samples(X))
+    assert (contributions.argmax(1) == features).mean() > 0.95
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+def test_contamination_is_the_share_of_training_rows_flagged(curved, share):
+    model = detector(contamination=share)
+    flags = model.fit_predict(curved)
+    assert (flags == -1).mean() == pytest.approx(share, abs=2 / len(curved))
+    np.testing.assert_array_equal(flags, model.predict(curved))
+
+
+def test_auto_flags_few_of_clean_rows_and_most_of_strange_ones(curved):
+    strange = curved[:40] + 6 * curved.std(0) * np.sign(curved[:40])
+    X = np.vstack([curved, strange])
+    flags = detector().fit_predict(X)
+    assert (flags[:400] == -1).mean() < 0.1
+    assert (flags[400:] == -1).mean() > 0.95
+    assert (detector().fit(curved).predict(curved) == -1).mean() < 0.1
+
+
+def test_outliers_among_the_training_rows_cost_little():
+    rng = np.random.default_rng(0)
+    scales = 3.0 / np.arange(1, 9)
+    inliers, new = (rng.normal(size=(n, 8)) * scales for n in (450, 300))
+    # A dense group, which hides its members from their nearest neighbours.
+    group = rng.normal([0, 0, 0, 0, 2, 2, -2, 2], 0.2, size=(150, 8))
+    X, y = np.vstack([new, group[50:]]), np.repeat([0, 1], [300, 100])
+
+    def auroc(X_train, trim):
+        model = detector(linear(4), trim=trim).fit(X_train)
+        return roc_auc_score(y, -model.score_samples(X))
+
+    dirty = np.vstack([inliers, group[:50]])
+    assert auroc(inliers, 0.3) > 0.98
+    assert auroc(dirty, 0.3) > auroc(inliers, 0.3) - 0.03
+    assert auroc(dirty, 0.3) > auroc(dirty, 0) + 0.2
+
+
+def test_copies_of_an_outlier_do_not_hide_it(curved):
+    strange = np.tile(curved[:1] + 6 * curved.std(0), (40, 1))
+    X = np.vstack([curved, strange])
+    scores = detector().fit(X).score_samples(X)
+    assert roc_auc_score(np.repeat([0, 1], [400, 40]), -scores) > 0.95
+
+
+def test_the_transformer_sees_all_training_rows(curved):
+    model = detector(PCA(3), trim=0.4).fit(curved)
+    assert model.transformers_[0].n_samples_ == len(curved)
+
+
+def test_one_seed_gives_one_result_and_leaves_the_global_generators_alone(curved):
+    transformer = AutoencoderTransformer(3, max_iter=2, random_state=1)
+    np.random.seed(0)
+    expected = np.random.RandomState(0).random_sample()
+    a, b = (detector(transformer).fit(curved).score_samples(curved) for _ in range(2))
+    assert np.random.random_sample() == expected
+    np.testing.assert_array_equal(a, b)
+    assert transformer.random_state == 1
+    assert not hasattr(transformer, "net_")
+    other = AutoencoderDetector(transformer, random_state=1).fit(curved)
+    assert np.abs(other.score_samples(curved) - a).max() > 1e-3
+
+
+def test_an_ensemble_averages_the_distances_of_its_members(curved):
+    transformer = AutoencoderTransformer(3, max_iter=2)
+    model = detector(transformer, n_estimators=3, trim=0).fit(curved)
+    assert len(model.transformers_) == 3
+    views = model._views(curved)
+    assert np.abs(views[0] - views[1]).max() > 1e-3
+    everything = np.arange(len(curved))
+    scores = Outlyingness(5).fit(curved, views, everything, None)
+    np.testing.assert_allclose(-model.score_samples(curved), scores)
+
+
+def test_of_many_rows_some_are_compared_with(monkeypatch, curved):
+    monkeypatch.setattr("skae._outlyingness._N_REFERENCES", 100)
+    model = detector(n_neighbors=5).fit(curved)
+    assert len(model._outlyingness._near._rows) == 100
+    again = detector(n_neighbors=5).fit(curved)
+    np.testing.assert_array_equal(
+        model.score_samples(curved), again.score_samples(curved)
+    )
+
+
+def test_copies_of_a_few_rows_have_finite_scores(curved):
+    X = np.tile(curved[:3], (50, 1))
+    scores = detector(linear(2), trim=0).fit(X).score_samples(np.vstack([X, curved]))
+    assert np.isfinite(scores).all()
+    assert scores[:150].min() > scores[150:].min()
+
+
+# Bad input.
+
+
+class Endless(AutoencoderTransformer):
+    """Fails when it is trained."""
+
+    def fit(self, X, y=None):
+        raise AssertionError("training has begun")
+
+
+class OneWay(TransformerMixin, BaseEstimator):
+    """A transformer that cannot decode."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"trim": 0.5}, "'trim' parameter"),
+        ({"contamination": 0.0}, "'contamination' parameter"),
+        ({"contamination": "always"}, "'contamination' parameter"),
+        ({"n_neighbors": 0}, "'n_neighbors' parameter"),
+        ({"n_estimators": 0}, "'n_estimators' parameter"),
+    ],
+)
+def test_bad_parameters_are_named_before_training(curved, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        detector(Endless(), **parameters).fit(curved)
+
+
+def test_bad_rows_are_named_before_training(curved):
+    with pytest.raises(ValueError, match="NaN"):
+        detector(Endless()).fit(np.where(curved > 2, np.nan, curved))
+    with pytest.raises(ValueError, match="minimum of 2"):
+        detector(Endless()).fit(curved[:1])
+    with pytest.raises(ValueError, match="8 features"):
+        detector().fit(curved).score_samples(curved[:, :3])
+
+
+def test_a_transformer_that_cannot_decode_is_refused(curved):
+    with pytest.raises(TypeError, match="no inverse_transform"):
+        AutoencoderDetector(OneWay()).fit(curved)
