@@ -21,7 +21,7 @@ from skae.nn.likelihoods import LIKELIHOODS
 from skae.nn.priors import PRIORS, Fixed
 
 # Draws of the posterior that missing cells are told by.
-_N_IMPUTATION_DRAWS = 250
+_N_IMPUTATION_DRAWS = 500
 
 # Training rows whose posteriors are described.
 _N_STUDIED = 1000

@@ -38,6 +38,9 @@ _MOST_ROWS, _LARGEST_RANK, _MOST_PRODUCTS = 5000, 32, 2e10
 _PRIOR_ROWS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 _HIDDEN_SHARE = 0.1
 
+# Cells that are enough to choose by, and times that others are hidden for it.
+_ENOUGH_HIDDEN, _MOST_TIMES = 1000, 10
+
 
 def mean_of_observed(x: Tensor, dim: int | None = None) -> Tensor:
     """Mean of what is not missing, zero of nothing; in the same bits as `mean` where
@@ -162,22 +165,28 @@ def normal_law(x: Tensor, seed: int) -> NormalLaw:
     order = torch.randperm(len(x), generator=generator)[:_MOST_ROWS]
     x = x[order.to(x.device)]
     rank = min(x.shape[1] - 1, _LARGEST_RANK)
-    uniform = torch.rand(x.shape, generator=generator).to(x)
-    is_hidden = (uniform < _HIDDEN_SHARE) & ~x.isnan()
-    # A feature keeps a cell.
-    is_hidden &= (is_hidden | x.isnan()).logical_not().any(0)
-    seen = x.masked_fill(is_hidden, math.nan)
-    law = best = None
-    least = math.inf
+    n_hidden = int(_HIDDEN_SHARE * (~x.isnan()).sum()) + 1
+    n_times = min(_MOST_TIMES, -(-_ENOUGH_HIDDEN // n_hidden))
+    hidden = [_hidden_cells(x, generator) for _ in range(n_times)]
+    laws: list[NormalLaw | None] = [None] * n_times
+    best, least = (_PRIOR_ROWS[0], None), math.inf
     for prior_rows in _PRIOR_ROWS:
-        law = fit_normal(seen, rank, prior_rows, law)
-        error = float((law.complete(seen) - x)[is_hidden].square().mean())
+        error = 0.0
+        for i, is_hidden in enumerate(hidden):
+            seen = x.masked_fill(is_hidden, math.nan)
+            laws[i] = fit_normal(seen, rank, prior_rows, laws[i])
+            error += float((laws[i].complete(seen) - x)[is_hidden].square().sum())
         if not error < least:
             break
-        best, least = (law, prior_rows), error
-    if best is None:
-        return fit_normal(x, rank, _PRIOR_ROWS[0])
-    return fit_normal(x, rank, best[1], best[0])
+        best, least = (prior_rows, laws[0]), error
+    return fit_normal(x, rank, *best)
+
+
+def _hidden_cells(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Mask (n, d) of some observed cells; each feature keeps one."""
+    uniform = torch.rand(x.shape, generator=generator).to(x)
+    is_hidden = (uniform < _HIDDEN_SHARE) & ~x.isnan()
+    return is_hidden & (~is_hidden & ~x.isnan()).any(0)
 
 
 def fit_normal(
