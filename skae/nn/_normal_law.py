@@ -250,7 +250,7 @@ def _covariance_of_fitted(
     """Sum over rows of the covariance (d, d) that the latents leave missing cells."""
     identity = torch.eye(part.factor.shape[-1]).to(part.factor).expand_as(part.factor)
     root = torch.linalg.solve_triangular(part.factor, identity, upper=False)
-    spread = torch.einsum("nd,dr,nsr->dns", is_missing, law.loadings, root).flatten(1)
+    spread = torch.einsum("ij,jk,ilk->jil", is_missing, law.loadings, root).flatten(1)
     return law.noise * (spread @ spread.T)
 
 
