@@ -128,15 +128,14 @@ def check_support(likelihood: Likelihood, X: Tensor, names: list[str] | None) ->
     """Raise where a value of X (n, d) leaves the support of its likelihood."""
     for part, columns in likelihood.by_columns():
         values = X[:, columns]
-        outside = ~(part.contains(values) | values.isnan())
-        outside = outside.nonzero()
+        outside = (~(part.contains(values) | values.isnan())).nonzero()
         if not len(outside):
             continue
         row, position = outside[0].tolist()
         column = int(columns[position])
-        name = column if names is None else repr(str(names[column]))
         raise ValueError(
-            f"{type(part).__name__} likelihood needs {part.support}; column {name} has "
+            f"{type(part).__name__} likelihood needs {part.support}; column "
+            f"{_name(column, names)} has "
             f"{values[row, position]:g}."
         )
 
@@ -147,8 +146,7 @@ def check_missing(likelihood: Likelihood, X: Tensor, names: list[str] | None) ->
     empty = X.isnan().all(0).nonzero()
     if len(empty):
         column = int(empty[0])
-        name = column if names is None else repr(str(names[column]))
-        raise ValueError(f"Column {name} of X has no observed value.")
+        raise ValueError(f"Column {_name(column, names)} of X has no observed value.")
     for part, _ in likelihood.by_columns():
         if type(part).log_probs is Likelihood.log_probs:
             raise ValueError(
@@ -168,8 +166,12 @@ def check_categories(
         if isinstance(part, Categorical) and is_partly.any():
             row = int(is_partly.nonzero()[0])
             column = int(columns[is_missing[row]][0])
-            name = column if names is None else repr(str(names[column]))
             raise ValueError(
                 f"A category is missing in all of its columns or in none; row {row} "
-                f"lacks column {name} alone, or with some others."
+                f"lacks column {_name(column, names)} alone, or with some others."
             )
+
+
+def _name(column: int, names: list[str] | None) -> str:
+    """As users know it."""
+    return str(column) if names is None else repr(str(names[column]))

@@ -22,7 +22,9 @@ ESTIMATORS = [AutoencoderTransformer, VAETransformer]
 NAN = float("nan")
 
 
-@parametrize_with_checks([E(allow_nan=True, max_iter=5) for E in ESTIMATORS])
+@parametrize_with_checks(
+    [E(allow_nan=True, max_iter=2, hidden_layer_sizes=(16,)) for E in ESTIMATORS]
+)
 def test_check_with_missing_cells(estimator, check):
     check(estimator)
 

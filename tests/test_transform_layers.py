@@ -19,7 +19,12 @@ def fitted(cls, X, **changes):
     return cls(3, **(SHORT | {"transform_layers": "all"} | changes)).fit(X)
 
 
-@parametrize_with_checks([cls(transform_layers="all", max_iter=5) for cls in BOTH])
+@parametrize_with_checks(
+    [
+        cls(transform_layers="all", max_iter=2, hidden_layer_sizes=(16, 8))
+        for cls in BOTH
+    ]
+)
 def test_check_with_all_layers(estimator, check):
     check(estimator)
 

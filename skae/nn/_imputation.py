@@ -54,7 +54,8 @@ def rows_at_once(model: LatentModel, n_draws: int) -> int:
 def conditional_mean(
     model: LatentModel, x: Tensor, noise: Tensor, n_steps: int
 ) -> Tensor:
-    """Standardized rows (n, d), their missing cells at their means, in data units.
+    """Means (n, d) of the cells of standardized rows, in data units; those of missing
+    cells count.
 
     `noise` (s, k) holds the draws of a variational model; a point code is refined by
     `n_steps`.
@@ -66,7 +67,7 @@ def conditional_mean(
         means = model.likelihood.mean(params.flatten(0, 1)).view(*params.shape[:2], -1)
         own = (weights[..., None] * means).sum(0)
     of_law = model.target(model.complete(x))
-    return _filled(model, x, of_law + model.share_of_missing * (own - of_law))
+    return model.in_data_units(of_law + model.share_of_missing * (own - of_law))
 
 
 def conditional_draws(
@@ -77,7 +78,7 @@ def conditional_draws(
     n_imputations: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """As `conditional_mean`, with the missing cells drawn from their law: (n, m, d)."""
+    """Draws (n, m, d) in the place of the means."""
     if model.latent is Point:
         return _around_reconstructions(model, x, n_steps, n_imputations, generator)
     weights, params = _weighted_draws(model, x, noise)
@@ -94,7 +95,7 @@ def conditional_draws(
         is_own = uniform_like(values[..., :1], generator) < model.share_of_missing
         of_law = _drawn_from_law(model, x, n_imputations, generator)
         values = values.where(is_own, of_law)
-    return _filled(model, x[:, None], values)
+    return model.in_data_units(values)
 
 
 def _around_reconstructions(
@@ -110,10 +111,10 @@ def _around_reconstructions(
     if model.likelihood.is_density:
         params = params.repeat_interleave(n_imputations, 0)
         values = model.likelihood.sample(params, generator)
-        return _filled(model, x[:, None], values.unflatten(0, (len(x), -1)))
+        return model.in_data_units(values.unflatten(0, (len(x), -1)))
     shift = model.likelihood.mean(params) - model.target(model.complete(x))
     values = _drawn_from_law(model, x, n_imputations, generator)
-    return _filled(model, x[:, None], values + model.share_of_missing * shift[:, None])
+    return model.in_data_units(values + model.share_of_missing * shift[:, None])
 
 
 def _drawn_from_law(
@@ -137,11 +138,6 @@ def _weighted_draws(
     log_mean = log_weights.logsumexp(0) - math.log(len(noise))
     largest = log_mean + 0.5 * math.log(len(noise))
     return torch.minimum(log_weights, largest).softmax(0), params
-
-
-def _filled(model: LatentModel, x: Tensor, values: Tensor) -> Tensor:
-    """Rows in data units, the missing cells from `values`, in the likelihood's."""
-    return model.in_data_units(torch.where(x.isnan(), values, model.target(x)))
 
 
 @torch.no_grad()
