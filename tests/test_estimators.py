@@ -275,7 +275,7 @@ def five_latents():
 def test_the_default_score_finds_the_number_of_latents(five_latents):
     sizes = [2, 3, 5, 8]
     search = GridSearchCV(
-        VAETransformer(max_iter=15, random_state=0), {"n_components": sizes}, cv=3
+        VAETransformer(max_iter=8, random_state=0), {"n_components": sizes}, cv=3
     ).fit(five_latents)
     results = search.cv_results_
     means = results["mean_test_score"]
