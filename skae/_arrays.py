@@ -9,8 +9,9 @@ from skae._sklearn import get_namespace
 def as_tensor(X, device: torch.device | str | None = None) -> torch.Tensor:
     """`X` as a tensor; torch input stays where it is unless `device` says otherwise."""
     if isinstance(X, np.ndarray):
-        # torch shares memory with writeable arrays only.
-        tensor = torch.from_numpy(X if X.flags.writeable else X.copy())
+        # torch shares memory that may be written to and is walked through forwards.
+        is_shared = X.flags.writeable and min(X.strides, default=0) >= 0
+        tensor = torch.from_numpy(X if is_shared else X.copy())
     elif isinstance(X, torch.Tensor):
         tensor = X.detach()
     else:

@@ -49,8 +49,11 @@ def _as_vector(y):
         raise ValueError(
             "This estimator requires y to be passed, but the target y is None."
         )
+    dtype = getattr(y, "dtype", None)
     if isinstance(y, list | tuple):  # an array of strings would turn None into "None"
         y = np.array(y, dtype=object)
+    elif dtype is not None and not isinstance(dtype, np.dtype):
+        y = np.asarray(y, dtype=object)  # pandas.NA would turn numbers into floats
     y = column_or_1d(y, warn=True)
     if y.dtype.kind in "US":
         lost = sorted({"nan", "-1"} & set(y.astype(str)))

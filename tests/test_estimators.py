@@ -144,7 +144,9 @@ def test_batch_size_may_exceed_the_rows(estimator, iris):
 
 
 @both
-@pytest.mark.parametrize("layout", [np.asfortranarray, lambda X: X[::-1][::-1]])
+@pytest.mark.parametrize(
+    "layout", [np.asfortranarray, lambda X: np.flip(np.flip(X).copy())]
+)
 def test_memory_layout_does_not_matter(estimator, layout, curved, fitted):
     model = fitted[estimator]
     np.testing.assert_allclose(

@@ -217,6 +217,7 @@ MARKED = [
     [0, 1, 0, 1, None, float("nan")],
     pd.Series([0, 1, 0, 1, pd.NA, pd.NA], dtype="Int64"),
     pd.Series([0, 1, 0, 1, pd.NA, None], dtype=object),
+    pd.Series([False, True, False, True, None, None], dtype="boolean"),
     ["cat", "dog", "cat", "dog", None, np.nan],
     ["cat", "dog", "cat", "dog", -1, -1],
     np.array(["cat", "dog", "cat", "dog", -1, -1], dtype=object),
@@ -233,6 +234,7 @@ def test_marks_of_unlabelled_rows(y):
     model = SemiSupervisedClassifier(StandardScaler(), SVC()).fit(SMALL, y)
     expected = np.unique(np.asarray(list(y)[:2]))
     assert_array_equal(model.classes_, expected)
+    assert type(model.classes_.tolist()[0]) is type(expected.tolist()[0])
     assert_array_equal(model.predict(SMALL[:4]), np.tile(expected, 2))
     assert model.score(SMALL, y) == 1.0
     assert list(next(LabelledFolds(2).split(SMALL, y))[1]) in ([0, 1], [0, 3])
