@@ -56,7 +56,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     n_neighbors : int, default=5
         Training rows that a row is compared with. Few see the finest structure; a
         group of outliers that is larger than this hides its members.
-    trim : float, default=0.3
+    trim : float, default=0.2
         Share of the training rows, the farthest ones, that the Mahalanobis distance is
         learned without, within [0, 0.5). 0 is for training rows that are known to be
         clean.
@@ -134,7 +134,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         transformer=None,
         *,
         n_neighbors=5,
-        trim=0.3,
+        trim=0.2,
         n_estimators=1,
         contamination="auto",
         random_state=None,
