@@ -32,6 +32,9 @@ _WIDER = 1.3
 # Share of the observed cells that are hidden to learn the model's share.
 _HIDDEN_SHARE = 0.2
 
+# Cells that are enough to learn from, and times that others are hidden for it.
+_ENOUGH_HIDDEN, _MOST_TIMES = 1000, 10
+
 # Share of the squared error below which a gain is none.
 _LEAST_GAIN = 1e-4
 
@@ -154,8 +157,10 @@ def learn_from_hidden_cells(
     A likelihood that sees the data as they are has all: their law is not normal.
     """
     model.share_of_missing = model.spread_of_missing = 1.0
-    is_hidden = uniform_like(x, generator) < _HIDDEN_SHARE
-    is_hidden &= ~x.isnan()
+    n_hidden = _HIDDEN_SHARE * int((~x.isnan()).sum())
+    n_times = min(_MOST_TIMES, math.ceil(_ENOUGH_HIDDEN / max(n_hidden, 1.0)))
+    x = x.repeat(n_times, 1)
+    is_hidden = (uniform_like(x, generator) < _HIDDEN_SHARE) & ~x.isnan()
     if not model.likelihood.is_scaled or not is_hidden.any():
         return
     seen = x.masked_fill(is_hidden, math.nan)
