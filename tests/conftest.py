@@ -47,6 +47,21 @@ def real_tables():
     return {n: X - X.mean(0) for n, X in tables.items() if X.shape[1] <= 200}
 
 
+@pytest.fixture
+def collected_checks(request):
+    """Function that finds the checks that a test was collected for; none may fail."""
+    option = request.config.option
+    if option.keyword or option.markexpr or any("::" in a for a in request.config.args):
+        pytest.skip("only a part of this file was selected")
+
+    def find(test):
+        items = [i for i in request.session.items if i.name.startswith(f"{test}[")]
+        assert not [i.name for i in items if i.get_closest_marker("xfail")]
+        return [i.callspec.id for i in items]
+
+    return find
+
+
 @pytest.fixture(scope="session")
 def iris():
     return load_iris(return_X_y=True)[0]
