@@ -35,7 +35,7 @@ _MOST_ROWS, _LARGEST_RANK, _MOST_PRODUCTS = 5000, 32, 2e10
 
 # Rows of uncorrelated features that may be added, and the share of the observed cells
 # that choose among them.
-_PRIOR_ROWS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+_PRIOR_ROWS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 _HIDDEN_SHARE = 0.1
 
 # Cells that are enough to choose by, and times that others are hidden for it.
