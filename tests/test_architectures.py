@@ -31,6 +31,7 @@ from skae.nn.architectures._conv import Down, Up, shuffle
 from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet
 from skae.training._flat import FlatParameters, flat_vectors
+from skae.training._traced import traced
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 both = pytest.mark.parametrize("estimator", BOTH)
@@ -215,12 +216,12 @@ def test_a_traced_step_is_the_plain_one(name):
     model = LatentModel(D, K, bodies, Point, SquaredError(D), None)
     x = randn(2, 9, D)
     values = []
-    for trace in (True, False):
+    for record in (traced, None):
         module = copy.deepcopy(model)
         vectors = [group["params"][0] for group in flat_vectors(module)]
         flat = FlatParameters(module, vectors, "float32", 1)
         step = flat.gradient_step(
-            lambda terms: -terms.log_likelihood.mean(), {"x": x[0]}, trace=trace
+            lambda terms: -terms.log_likelihood.mean(), {"x": x[0]}, record
         )
         values.append([step({"x": x[1]}), *(vector.grad for vector in vectors)])
     for mine, truth in zip(*values, strict=True):

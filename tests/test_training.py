@@ -21,6 +21,7 @@ from skae.training._batches import HeldOut, ResidentBatches
 from skae.training._callbacks import BestEpoch, OneCycle, training_callbacks
 from skae.training._flat import FlatParameters, flat_vectors
 from skae.training._share import learned_share
+from skae.training._traced import traced
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 8}
@@ -110,12 +111,12 @@ def objective(model, seed=0):
     return negative_bound(terms)
 
 
-def backward(flat, seed=0, trace=False):
+def backward(flat, seed=0):
     """Gradient of the same objective, by the vectors; returns its value."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(9, 5, generator=generator)
     inputs = {"x": x, "noise": torch.randn(9, 2, generator=generator)}
-    step = flat.gradient_step(negative_bound, inputs, trace=trace)
+    step = flat.gradient_step(negative_bound, inputs)
     return step(inputs)
 
 
@@ -169,8 +170,8 @@ def test_a_traced_step_is_the_plain_one(precision):
     x, noise = torch.randn(2, 9, 5, generator=generator), torch.randn(2, 9, 2)
     x = x.to(getattr(torch, precision))
     steps = [
-        f.gradient_step(negative_bound, {"x": x[0], "noise": noise[0]}, trace=trace)
-        for f, trace in ((flat, True), (other, False))
+        f.gradient_step(negative_bound, {"x": x[0], "noise": noise[0]}, record)
+        for f, record in ((flat, traced), (other, None))
     ]
     for i in range(2):
         values = [step({"x": x[i], "noise": noise[i]}) for step in steps]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from skae.nn._start import output_layers
-from skae.training._traced import traced
 
 _NETWORK = ("spine", "encoder", "decoder")
 _PARTS = ("hidden", "output", "likelihood", "prior", "penalty")
@@ -77,13 +76,13 @@ class FlatParameters:
         self,
         loss: Callable[..., Tensor],
         inputs: dict[str, Tensor],
-        *,
-        trace: bool,
+        record: Callable[..., Callable] | None = None,
     ) -> Callable[[dict[str, Tensor]], Tensor]:
         """Return what computes ``loss(computing(**inputs))`` and its gradient.
 
         The gradient is written into the vectors' ``grad``, the loss returned. With
-        `trace` the operations are traced once, for the shapes of `inputs`.
+        `record`, such as `traced` and `captured`, the operations are recorded once, for
+        the shapes of `inputs`.
         """
         params = [p for group in self._groups for p in group]
         names = {id(p): name for name, p in self.computing.named_parameters()}
@@ -98,9 +97,9 @@ class FlatParameters:
             value = loss(terms)
             return value.detach(), *self._flat_gradients(value, values)
 
-        if trace:
+        if record is not None:
             values = [p.detach() for p in params]
-            compute = traced(loss_and_gradients, values, list(inputs.values()))
+            compute = record(loss_and_gradients, values, list(inputs.values()))
         else:
 
             def compute(*inputs):

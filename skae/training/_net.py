@@ -12,13 +12,17 @@ from skae.nn._bound import in_shares, own_and_start
 from skae.nn._objective import Objective
 from skae.nn._prefix import random_prefixes
 from skae.training._batches import CHUNK, ResidentBatches
+from skae.training._captured import captured
 from skae.training._flat import FlatParameters, flat_vectors
 from skae.training._judge import Judged, judge
 from skae.training._noise import raised_noise
 from skae.training._share import learned_share
+from skae.training._traced import traced
 
-# Steps that earn back the tenth of a second that tracing one takes.
-_STEPS_WORTH_TRACING = 1000
+# How the operations of a step are recorded, and the steps that earn back the tenth of a
+# second that it takes.
+_RECORDERS = {"cpu": traced, "cuda": captured}
+_STEPS_WORTH_RECORDING = 1000
 
 # Draws of the bound that weighs the start.
 _N_SHARE_DRAWS = 64
@@ -239,16 +243,16 @@ class LatentNet(NeuralNet):
     def _make_step(self, inputs: dict[str, Tensor]):
         module = self.parameters_.computing
         bodies = [b for b in (module.encoder, module.decoder) if b is not None]
-        trace = (
-            self.n_steps_ >= _STEPS_WORTH_TRACING
-            and inputs["x"].device.type == "cpu"
+        is_recorded = (
+            self.n_steps_ >= _STEPS_WORTH_RECORDING
             and module.penalty is None
             and getattr(module.prior, "is_static", True)
             and self.n_draws <= 1
             and all(getattr(body, "is_static", False) for body in bodies)
         )
+        record = _RECORDERS.get(inputs["x"].device.type) if is_recorded else None
         return self.parameters_.gradient_step(
-            lambda terms: self.get_loss(terms, None), inputs, trace=trace
+            lambda terms: self.get_loss(terms, None), inputs, record
         )
 
     @property
