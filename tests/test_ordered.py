@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.nn._prefix import random_prefixes
+from skae.nn._prefix import random_prefixes, set_sizes
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (32, 16), "random_state": 0}
@@ -54,6 +54,25 @@ def test_at_the_start_each_prefix_is_pca(k, curved):
     assert model.explained_variance_ratio_.shape == (4,)
     held_out = np.cumsum(model.explained_variance_ratio_)
     assert held_out == pytest.approx(np.cumsum(variance), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "left, first",
+    [
+        ([0.9, 0.3, 0.01], (0.01 / 0.9) ** 0.4),  # errors fall fast
+        ([0.8, 0.4, 0.2], 1 / 3.5),
+        ([0.9, 0.8, 0.6], 0.6 / 0.9),  # slowly
+    ],
+)
+def test_sizes_are_weighed_by_a_power_of_what_pca_leaves(left, first):
+    model = AutoencoderTransformer(3, ordered=True, max_iter=0)
+    model = model.fit(np.random.default_rng(0).normal(size=(50, 9))).net_.module_
+    shares = -np.diff([1.0, *left])
+    set_sizes(model, torch.tensor(shares), left[-1])
+    weights = model.size_weights.numpy()
+    assert weights[[0, 2]] == pytest.approx([first, 1.0])
+    powers = np.log(weights[:2]) / np.log(np.divide(left[-1], left[:2]))
+    assert powers[0] == pytest.approx(powers[1])
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])

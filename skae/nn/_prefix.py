@@ -11,6 +11,7 @@ nested dropout. ICML.
 """
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,9 @@ from skae.nn.architectures import Body
 # Least share of the variance that a size is thought to leave, when it is weighed.
 _LEAST_LEFT = 1e-3
 
-# Of the weight of a size's error.
-_POWER = 0.4
+# Smallest power of PCA's errors that weighs those of the sizes, and how far apart the
+# weights of the first and the last are where a power of one at most allows it.
+_POWER, _SPAN = 0.4, 3.5
 
 
 def random_prefixes(k: int, generator: torch.Generator) -> Tensor:
@@ -49,7 +51,8 @@ def set_sizes(model: LatentModel, variances: Tensor, unexplained: float) -> None
 
     `variances` lie on the axes of the start, and `unexplained` is the share that all of
     them leave. Errors are weighed by a power of PCA's: neither do those of the small
-    codes, which are large, speak alone, nor those of the large codes.
+    codes, which are large, speak alone, nor those of the large codes. Where PCA's fall
+    slowly, those of the trained codes fall faster, and the power is larger.
     """
     left = torch.zeros(model.n_components, dtype=torch.float64)
     total = variances.sum() / max(1 - unexplained, _LEAST_LEFT)
@@ -57,7 +60,9 @@ def set_sizes(model: LatentModel, variances: Tensor, unexplained: float) -> None
     left = (left + unexplained).clamp(min=_LEAST_LEFT)
     model.unexplained = float(left.log().mean().exp().sqrt())
     if model.latent is Point:  # a likelihood weighs errors by itself
-        weights = (left[-1] / left) ** _POWER
+        spread = left[0] / left[-1]
+        power = (math.log(_SPAN) / spread.log()).clamp(_POWER, 1.0)
+        weights = (left[-1] / left) ** power
         model.size_weights = weights.to(model.size_weights)
 
 
