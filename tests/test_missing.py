@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skae import AutoencoderTransformer, VAETransformer
 from skae._axes import n_axes_explaining
 from skae.nn._corruption import NOISES
+from skae.nn._imputation import rows_at_once
 from skae.nn._normal_law import NormalLaw, fit_normal, normal_law
 from skae.nn.likelihoods import LIKELIHOODS, LOSSES, Likelihood
 from skae.nn.penalties import PENALTIES
@@ -355,6 +356,13 @@ def test_a_likelihood_without_terms_is_refused(factors):
     VAETransformer(max_iter=0, likelihood=Unit).fit(factors)
     with pytest.raises(ValueError, match=r"Unit\.log_probs"):
         VAETransformer(max_iter=0, likelihood=Unit, allow_nan=True).fit(factors)
+
+
+def test_draws_of_many_rows_leave_memory(factors):
+    X = with_holes(factors[:100], 0.3)
+    vae = VAETransformer(2, hidden_layer_sizes=(512,), max_iter=0, allow_nan=True)
+    model = vae.fit(X).net_.module_
+    assert 1 <= rows_at_once(model, 1000) <= 2**24 / (1000 * 512)
 
 
 @pytest.mark.parametrize("name", ["auto", *LIKELIHOODS])
