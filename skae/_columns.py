@@ -135,8 +135,7 @@ def check_support(likelihood: Likelihood, X: Tensor, names: list[str] | None) ->
         column = int(columns[position])
         raise ValueError(
             f"{type(part).__name__} likelihood needs {part.support}; column "
-            f"{_name(column, names)} has "
-            f"{values[row, position]:g}."
+            f"{_name(column, names)} has {values[row, position]:g}."
         )
 
 

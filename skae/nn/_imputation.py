@@ -24,6 +24,7 @@ from torch import Tensor
 from skae.nn._draws import uniform_like
 from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._model import LatentModel
+from skae.nn._normal_law import times_to_hide
 from skae.nn.likelihoods import Likelihood
 
 # Of the standard deviations of a posterior, which knows the observed cells alone.
@@ -31,9 +32,6 @@ _WIDER = 1.3
 
 # Share of the observed cells that are hidden to learn the model's share.
 _HIDDEN_SHARE = 0.2
-
-# Cells that are enough to learn from, and times that others are hidden for it.
-_ENOUGH_HIDDEN, _MOST_TIMES = 1000, 10
 
 # Share of the squared error below which a gain is none.
 _LEAST_GAIN = 1e-4
@@ -159,9 +157,7 @@ def learn_from_hidden_cells(
     A likelihood that sees the data as they are has all: their law is not normal.
     """
     model.share_of_missing = model.spread_of_missing = 1.0
-    n_hidden = _HIDDEN_SHARE * int((~x.isnan()).sum())
-    n_times = min(_MOST_TIMES, math.ceil(_ENOUGH_HIDDEN / max(n_hidden, 1.0)))
-    x = x.repeat(n_times, 1)
+    x = x.repeat(times_to_hide(x, _HIDDEN_SHARE), 1)
     is_hidden = (uniform_like(x, generator) < _HIDDEN_SHARE) & ~x.isnan()
     if not model.likelihood.is_scaled or not is_hidden.any():
         return

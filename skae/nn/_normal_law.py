@@ -38,7 +38,7 @@ _MOST_ROWS, _LARGEST_RANK, _MOST_PRODUCTS = 5000, 32, 2e10
 _PRIOR_ROWS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 _HIDDEN_SHARE = 0.1
 
-# Cells that are enough to choose by, and times that others are hidden for it.
+# Cells that are enough to learn from, and times that others are hidden for it.
 _ENOUGH_HIDDEN, _MOST_TIMES = 1000, 10
 
 
@@ -165,8 +165,7 @@ def normal_law(x: Tensor, seed: int) -> NormalLaw:
     order = torch.randperm(len(x), generator=generator)[:_MOST_ROWS]
     x = x[order.to(x.device)]
     rank = min(x.shape[1] - 1, _LARGEST_RANK)
-    n_hidden = int(_HIDDEN_SHARE * (~x.isnan()).sum()) + 1
-    n_times = min(_MOST_TIMES, -(-_ENOUGH_HIDDEN // n_hidden))
+    n_times = times_to_hide(x, _HIDDEN_SHARE)
     hidden = [_hidden_cells(x, generator) for _ in range(n_times)]
     laws: list[NormalLaw | None] = [None] * n_times
     best, least = (_PRIOR_ROWS[0], None), math.inf
@@ -180,6 +179,12 @@ def normal_law(x: Tensor, seed: int) -> NormalLaw:
             break
         best, least = (prior_rows, laws[0]), error
     return fit_normal(x, rank, *best)
+
+
+def times_to_hide(x: Tensor, share: float) -> int:
+    """How often a share of the observed cells must be hidden to learn from enough."""
+    n_hidden = int(share * (~x.isnan()).sum()) + 1
+    return min(_MOST_TIMES, -(-_ENOUGH_HIDDEN // n_hidden))
 
 
 def _hidden_cells(x: Tensor, generator: torch.Generator) -> Tensor:
