@@ -22,7 +22,7 @@ from skae.training._traced import traced
 # How the operations of a step are recorded, and the steps that earn back the tenth of a
 # second that it takes.
 _RECORDERS = {"cpu": traced, "cuda": captured}
-_STEPS_WORTH_RECORDING = 1000
+_STEPS_WORTH_RECORDING = 400
 
 # Draws of the bound that weighs the start.
 _N_SHARE_DRAWS = 64

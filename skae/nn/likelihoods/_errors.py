@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skae.nn._draws import laplace_like, normal_like
+from skae.nn._squares import sum_of_squares
 from skae.nn.likelihoods._base import Likelihood
 
 
@@ -41,6 +42,9 @@ class SquaredError(Error):
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
         return params + 0.5**0.5 * normal_like(params, generator)
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        return -sum_of_squares(params - x)
 
     def _error(self, params: Tensor, x: Tensor) -> Tensor:
         return F.mse_loss(params, x, reduction="none")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from skae.nn._draws import normal_like
+from skae.nn._squares import sum_of_squares
 from skae.nn.likelihoods._noise import Noise
 
 
@@ -29,6 +30,11 @@ class Gaussian(Noise):
 
     def _deviation(self, residual: Tensor) -> Tensor:
         return residual.square()
+
+    def _mean_deviations(self, residuals: Tensor) -> Tensor:
+        if not self.is_shared:
+            return super()._mean_deviations(residuals)
+        return sum_of_squares(residuals).unsqueeze(-1) / self.n_features
 
     def _log_density(
         self, deviation: Tensor, log_noise: Tensor, share: Tensor | float = 1.0

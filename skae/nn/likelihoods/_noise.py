@@ -43,14 +43,16 @@ class Noise(Likelihood):
         return self._sum_density(deviations, noise.log(), shares)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        deviations = self._means(self._deviation(x - params))
-        return self._sum_density(deviations, self.log_noise)
+        return self._sum_density(self._mean_deviations(x - params), self.log_noise)
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
         return self._log_density(self._deviation(x - params), self.log_noise)
 
     def mean(self, params: Tensor) -> Tensor:
         return params
+
+    def _mean_deviations(self, residuals: Tensor) -> Tensor:
+        return self._means(self._deviation(residuals))
 
     def _means(self, values: Tensor) -> Tensor:
         """Of each noise's features."""
