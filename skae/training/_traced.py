@@ -26,10 +26,14 @@ _BINDINGS = {
     _aten.addmm.default: torch.addmm,
     _aten.cat.default: torch.cat,
     _aten.exp.default: torch.exp,
+    _aten.linalg_vector_norm.default: torch.linalg.vector_norm,
+    _aten.mean.default: torch.mean,
     _aten.mm.default: torch.mm,
     _aten.mul.Scalar: torch.mul,
     _aten.mul.Tensor: torch.mul,
     _aten.neg.default: torch.neg,
+    _aten.pow.Tensor_Scalar: torch.pow,
+    _aten.relu.default: torch.relu,
     _aten.sub.Tensor: torch.sub,
     _aten.sum.dim_IntList: torch.sum,
     _aten.t.default: torch.t,
@@ -65,11 +69,11 @@ def traced(
 
 
 def _cancel(graph: Graph) -> None:
-    """Shorten chains: aliases, which autograd alone needed, operations that undo each
-    other, and views of views."""
+    """Shorten chains: aliases, which autograd alone needed, views of the same shape,
+    operations that undo each other, and views of views."""
     for node in list(graph.nodes):
         source = node.args[0] if node.args else None
-        if node.target in _ALIASES:
+        if node.target in _ALIASES or _is_idle_view(node):
             node.replace_all_uses_with(source)
             graph.erase_node(node)
             continue
@@ -86,6 +90,14 @@ def _cancel(graph: Graph) -> None:
         elif node.target == _VIEW:
             node.args = (source.args[0], *node.args[1:])
     graph.eliminate_dead_code()
+
+
+def _is_idle_view(node: Node) -> bool:
+    """Whether the shape is the one that there was."""
+    return (
+        node.target == _VIEW
+        and node.meta["val"].shape == node.args[0].meta["val"].shape
+    )
 
 
 def _hoist(graph: Graph, constants: list[Tensor]) -> list[Tensor]:

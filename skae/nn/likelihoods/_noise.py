@@ -43,7 +43,7 @@ class Noise(Likelihood):
         return self._sum_density(deviations, noise.log(), shares)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        return self._sum_density(self._mean_deviations(x - params), self.log_noise)
+        return self._sum_density(self._mean_deviations(params - x), self.log_noise)
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
         return self._log_density(self._deviation(x - params), self.log_noise)
