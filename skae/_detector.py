@@ -26,8 +26,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     A row `x` has a reconstruction :math:`\hat x`, decoded from its code, and a residual
     :math:`r = x - \hat x`. Its outlyingness is
 
-    .. math:: s(x) = \frac{1}{2} \left[ \log_2 \left( 1 + \frac{q(\hat x, r)}{\bar q}
-        \right) + \log_2 \left( 1 + \frac{d(x)}{\bar d} \right) \right]
+    .. math:: s(x) = (1 - t) \log_2 \left( 1 + \frac{q(\hat x, r)}{\bar q} \right)
+        + t \log_2 \left( 1 + \frac{d(x)}{\bar d} \right)
 
     where `q` is the squared Mahalanobis distance of reconstruction and residual side by
     side, so that a residual counts by what is usual for it, and so does a code, and `d`
@@ -35,6 +35,11 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     densities of any shape. The bars are means over the rows learned from: a row at the
     mean of both has an outlyingness of 1. By the logarithms, neither distance drowns
     the other.
+
+    The weight `t` is how far neighbours can be trusted: among the neighbours of the
+    training rows in the farthest fifth by both distances, the share of rows in the
+    farthest fifth by `q`. Where many features are noise, all rows have the same few,
+    central rows for neighbours [4]_, and the share is low.
 
     The autoencoder and the neighbours see all training rows. The Mahalanobis distance
     is robust: it is learned without the training rows that are the farthest ones by
@@ -103,6 +108,9 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     .. [2] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the
        minimum covariance determinant estimator. Technometrics, 41(3), 212-223.
     .. [3] Tukey, J. W. (1977). Exploratory data analysis. Addison-Wesley.
+    .. [4] Radovanovic, M., Nanopoulos, A. and Ivanovic, M. (2010). Hubs in space:
+       popular nearest neighbors in high-dimensional data. Journal of Machine Learning
+       Research, 11, 2487-2531.
 
     Examples
     --------

@@ -16,6 +16,9 @@ _ROUNDING = 1e-12
 # Numbers of a chunk of differences between rows and their neighbours.
 _CHUNK = 2**22
 
+# Share of the rows that are far ones.
+_FAR = 0.2
+
 
 def most_concentrated(X, share):
     """Return the numbers of the rows that are left without the farthest ones.
@@ -57,7 +60,12 @@ def _smallest(values, n):
 
 
 class Outlyingness:
-    """Mean of log2(1 + distance) of two squared distances in units of their usual size.
+    """Weighted mean of log2(1 + distance) of two squared distances in usual sizes.
+
+    Neighbours weigh as much as they can be trusted: by the share of rows that are far
+    in the Mahalanobis distance among the neighbours of rows that are far in both. Where
+    many features are noise, the neighbours of all rows are the central ones, and say
+    little.
 
     Parameters
     ----------
@@ -88,12 +96,15 @@ class Outlyingness:
         scores : ndarray of shape (n,)
             Outlyingness.
         """
-        references = X
+        references = np.arange(len(X))
         if len(X) > _N_REFERENCES:
-            references = X[random_state.choice(len(X), _N_REFERENCES, replace=False)]
-        self._near = NeighbourDistance(self.n_neighbors).fit(references)
+            references = random_state.choice(len(X), _N_REFERENCES, replace=False)
+        self._near = NeighbourDistance(self.n_neighbors).fit(X[references])
         self._quadratic = [QuadraticDistance().fit(view[rest]) for view in views]
-        near, squares = self._distances(X, views)
+        near, neighbours = self._near.find(X)
+        squares = self._squares(views)
+        trust = _trust(near.sum(1), squares.sum(1), references[neighbours])
+        self._weights = trust, 1 - trust
         self._sizes = _usual_size(near, X), _usual_size(squares[rest], X)
         return self._summands(near, squares).sum(1)
 
@@ -102,20 +113,33 @@ class Outlyingness:
 
         A logarithm is shared among the features like its distance.
         """
-        return self._summands(*self._distances(X, views))
+        return self._summands(self._near.find(X)[0], self._squares(views))
 
-    def _distances(self, X, views):
+    def _squares(self, views):
+        """What features add (n, d) to the mean Mahalanobis distance."""
         squares = sum(q.by_column(v) for q, v in zip(self._quadratic, views))
-        squares = squares.reshape(len(X), -1, X.shape[1]).sum(1)
-        return self._near.by_feature(X), squares / len(views)
+        squares = squares.reshape(len(squares), -1, self._near.n_features)
+        return squares.sum(1) / len(views)
 
     def _summands(self, *distances):
         found = 0
-        for parts, size in zip(distances, self._sizes):
+        for parts, size, weight in zip(distances, self._sizes, self._weights):
             total = parts.sum(1, keepdims=True)
             share = parts / np.where(total > 0, total, 1)
-            found = found + share * np.log2(1 + total / size) / 2
+            found = found + weight * share * np.log2(1 + total / size)
         return found
+
+
+def _trust(near, squares, neighbours):
+    """Share of rows far by `squares` (n,) among the neighbours (n, k) of the rows that
+    are far by both distances; a half where none is."""
+    is_far = _is_far(squares)
+    is_farthest = is_far & _is_far(near)
+    return is_far[neighbours[is_farthest]].mean() if is_farthest.any() else 0.5
+
+
+def _is_far(distances):
+    return distances > np.quantile(distances, 1 - _FAR)
 
 
 class NeighbourDistance:
@@ -136,6 +160,7 @@ class NeighbourDistance:
 
     def fit(self, X):
         """Keep the reference rows X (n, d), two at least."""
+        self.n_features = X.shape[1]
         self._n_used = min(self.n_neighbors, len(X) - 1)
         self._rows = X
         # Brute force rounds least where it is asked for the same rows again.
@@ -143,22 +168,26 @@ class NeighbourDistance:
         self._index = index.fit(X)
         return self
 
-    def by_feature(self, X):
-        """Return the summands (n, d) of the distances of X (n, d)."""
+    def find(self, X):
+        """Return the summands (n, d) of the distances of X (n, d), and the numbers
+        (n, k) of the reference rows."""
         size = max(1, _CHUNK // (X.shape[1] * (self._n_used + 1)))
-        starts = range(0, len(X), size)
-        return np.concatenate([self._by_feature(X[i : i + size]) for i in starts])
+        found = [self._find(X[i : i + size]) for i in range(0, len(X), size)]
+        return tuple(map(np.concatenate, zip(*found)))
 
-    def _by_feature(self, X):
+    def _find(self, X):
         found = self._index.kneighbors(X, return_distance=False)  # (n, k + 1)
         # The search rounds; these squares are exact, and zero where rows are equal.
         squares = (X[:, None] - self._rows[found]) ** 2  # (n, k + 1, d)
         order = np.argsort(squares.sum(2), axis=1, kind="stable")
+        found = np.take_along_axis(found, order, 1)
         squares = np.take_along_axis(squares, order[:, :, None], 1)
         is_itself = ~squares[:, 0].any(1)
         left_out = np.where(is_itself, 0, self._n_used)
-        rows = np.arange(len(X))
-        return (squares.sum(1) - squares[rows, left_out]) / self._n_used
+        rows, n = np.arange(len(X)), self._n_used
+        is_kept = np.arange(n + 1) != left_out[:, None]
+        parts = (squares.sum(1) - squares[rows, left_out]) / n
+        return parts, found[is_kept].reshape(-1, n)
 
 
 class QuadraticDistance:

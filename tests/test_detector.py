@@ -47,8 +47,29 @@ def test_without_a_residual_the_score_is_mahalanobis_and_neighbours(curved):
     ]
     index = NearestNeighbors(n_neighbors=5).fit(X_train)
     near = [(index.kneighbors(Z)[0] ** 2).mean(1) for Z in (None, X)]
-    truth = sum(np.log2(1 + new / old.mean()) / 2 for old, new in (quadratic, near))
+    far, sparse = (set(np.argsort(old)[-60:]) for old, _ in (quadratic, near))
+    neighbours = index.kneighbors(return_distance=False)
+    trust = np.mean([j in far for i in far & sparse for j in neighbours[i]])
+    assert 0.2 < trust < 0.9
+    truth = sum(
+        weight * np.log2(1 + new / old.mean())
+        for weight, (old, new) in ((1 - trust, quadratic), (trust, near))
+    )
     np.testing.assert_allclose(-scores, truth, rtol=1e-6)
+
+
+def test_neighbours_are_not_trusted_in_noise():
+    rng = np.random.default_rng(0)
+    plane = rng.normal(size=(500, 2)) * [3, 1]
+    noise = 2 * rng.normal(size=(500, 60))
+
+    def trust(X):
+        distances = Outlyingness(5)
+        distances.fit(X, [X], np.arange(len(X)), None)
+        return distances._weights[0]
+
+    assert trust(plane) > 0.6
+    assert trust(np.hstack([plane, noise])) < 0.2
 
 
 @pytest.mark.parametrize("n_rows", [5, 100])
@@ -64,8 +85,10 @@ def test_quadratic_distance_is_that_of_the_shrunk_covariance(n_rows):
 def test_a_row_is_not_its_own_neighbour():
     X = np.array([[0.0], [1.0], [3.0], [3.0]])
     near = NeighbourDistance(1).fit(X)
-    np.testing.assert_array_equal(near.by_feature(X)[:, 0], [1, 1, 0, 0])
-    np.testing.assert_array_equal(near.by_feature(np.array([[5.0]])), [[4]])
+    squares, neighbours = near.find(X)
+    np.testing.assert_array_equal(squares[:, 0], [1, 1, 0, 0])
+    np.testing.assert_array_equal(neighbours[:, 0] % 3, [1, 0, 0, 0])  # 2 and 3 equal
+    np.testing.assert_array_equal(near.find(np.array([[5.0]]))[0], [[4]])
 
 
 def test_usual_rows_have_an_outlyingness_of_about_one(curved):
