@@ -101,9 +101,9 @@ class Outlyingness:
             references = random_state.choice(len(X), _N_REFERENCES, replace=False)
         self._near = NeighbourDistance(self.n_neighbors).fit(X[references])
         self._quadratic = [QuadraticDistance().fit(view[rest]) for view in views]
-        near, neighbours = self._near.find(X)
+        near, neighbours, is_copy = self._near.find(X)
         squares = self._squares(views)
-        trust = _trust(near.sum(1), squares.sum(1), references[neighbours])
+        trust = _trust(near.sum(1), squares.sum(1), references[neighbours], is_copy)
         self._weights = trust, 1 - trust
         self._sizes = _usual_size(near, X), _usual_size(squares[rest], X)
         return self._summands(near, squares).sum(1)
@@ -130,12 +130,13 @@ class Outlyingness:
         return found
 
 
-def _trust(near, squares, neighbours):
+def _trust(near, squares, neighbours, is_copy):
     """Share of rows far by `squares` (n,) among the neighbours (n, k) of the rows that
-    are far by both distances; a half where none is."""
+    are far by both distances, but for their copies; a half where there is none."""
     is_far = _is_far(squares)
     is_farthest = is_far & _is_far(near)
-    return is_far[neighbours[is_farthest]].mean() if is_farthest.any() else 0.5
+    found = is_far[neighbours[is_farthest]][~is_copy[is_farthest]]
+    return found.mean() if len(found) else 0.5
 
 
 def _is_far(distances):
@@ -169,8 +170,8 @@ class NeighbourDistance:
         return self
 
     def find(self, X):
-        """Return the summands (n, d) of the distances of X (n, d), and the numbers
-        (n, k) of the reference rows."""
+        """Return the summands (n, d) of the distances of X (n, d), the numbers (n, k)
+        of the reference rows, and which of them are copies."""
         size = max(1, _CHUNK // (X.shape[1] * (self._n_used + 1)))
         found = [self._find(X[i : i + size]) for i in range(0, len(X), size)]
         return tuple(map(np.concatenate, zip(*found)))
@@ -182,12 +183,12 @@ class NeighbourDistance:
         order = np.argsort(squares.sum(2), axis=1, kind="stable")
         found = np.take_along_axis(found, order, 1)
         squares = np.take_along_axis(squares, order[:, :, None], 1)
-        is_itself = ~squares[:, 0].any(1)
-        left_out = np.where(is_itself, 0, self._n_used)
+        is_copy = ~squares.any(2)
+        left_out = np.where(is_copy[:, 0], 0, self._n_used)
         rows, n = np.arange(len(X)), self._n_used
         is_kept = np.arange(n + 1) != left_out[:, None]
         parts = (squares.sum(1) - squares[rows, left_out]) / n
-        return parts, found[is_kept].reshape(-1, n)
+        return parts, *(values[is_kept].reshape(-1, n) for values in (found, is_copy))
 
 
 class QuadraticDistance:

@@ -70,6 +70,8 @@ def test_neighbours_are_not_trusted_in_noise():
 
     assert trust(plane) > 0.6
     assert trust(np.hstack([plane, noise])) < 0.2
+    twice = np.repeat(np.hstack([plane, noise]), 2, axis=0)
+    assert trust(twice) < 0.2
 
 
 @pytest.mark.parametrize("n_rows", [5, 100])
@@ -85,8 +87,9 @@ def test_quadratic_distance_is_that_of_the_shrunk_covariance(n_rows):
 def test_a_row_is_not_its_own_neighbour():
     X = np.array([[0.0], [1.0], [3.0], [3.0]])
     near = NeighbourDistance(1).fit(X)
-    squares, neighbours = near.find(X)
+    squares, neighbours, is_copy = near.find(X)
     np.testing.assert_array_equal(squares[:, 0], [1, 1, 0, 0])
+    np.testing.assert_array_equal(is_copy[:, 0], [False, False, True, True])
     np.testing.assert_array_equal(neighbours[:, 0] % 3, [1, 0, 0, 0])  # 2 and 3 equal
     np.testing.assert_array_equal(near.find(np.array([[5.0]]))[0], [[4]])
 
