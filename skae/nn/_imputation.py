@@ -42,16 +42,15 @@ _COVERED, _DEVIATIONS = 0.9, 1.645
 # Draws that tell how wide they are.
 _N_DRAWS_OF_SPREAD = 100
 
-# Numbers of the widest layer that one call may keep.
+# Numbers that the draws of one call may keep.
 _MOST_KEPT = 2**24
 
 
 def rows_at_once(model: LatentModel, n_draws: int) -> int:
     """How many rows leave memory for what a decoder makes of so many draws of each."""
-    n_params = model.n_features * model.likelihood.n_params
-    n_kept = getattr(model.decoder, "n_kept", 0)
-    widths = getattr(model.decoder, "hidden_widths", None) or ()
-    return max(1, _MOST_KEPT // (max(n_params, n_kept, *widths) * max(n_draws, 1)))
+    n_kept = model.n_features * model.likelihood.n_params
+    n_kept += getattr(model.decoder, "n_kept", 0)
+    return max(1, _MOST_KEPT // (n_kept * max(n_draws, 1)))
 
 
 def conditional_mean(

@@ -125,6 +125,10 @@ class MLPBody(Body):
         self.output = nn.Linear(*output, bias=False)
 
     @property
+    def n_kept(self) -> int:
+        return sum(self.hidden_widths)
+
+    @property
     def hidden_widths(self) -> tuple[int, ...]:
         return tuple(layer.out_features for layer in self.hidden)
 

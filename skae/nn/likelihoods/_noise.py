@@ -32,7 +32,7 @@ class Noise(Likelihood):
         self.log_noise.copy_(torch.as_tensor(noise, dtype=torch.float64).log())
 
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
-        return self._means(self._deviation(x - params).where(~x.isnan(), 0))
+        return self._means(self._deviation(params - x).where(~x.isnan(), 0))
 
     def observed_shares(self, x: Tensor) -> Tensor:
         return self._means((~x.isnan()).to(x.dtype))
@@ -46,7 +46,7 @@ class Noise(Likelihood):
         return self._sum_density(self._mean_deviations(params - x), self.log_noise)
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
-        return self._log_density(self._deviation(x - params), self.log_noise)
+        return self._log_density(self._deviation(params - x), self.log_noise)
 
     def mean(self, params: Tensor) -> Tensor:
         return params
