@@ -9,6 +9,12 @@ from skae.nn._start import PrincipalAxes
 # Rows or features up to which an exact decomposition takes seconds at most.
 _EXACT = 2000
 
+# Share of the largest variance below which an axis is beyond the span of the rows.
+_BEYOND = 1e-14
+
+# Leverage above which a row is the only one with its direction.
+_ALONE = 1 - 1e-6
+
 
 def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAxes:
     """Principal axes of centred rows.
@@ -18,7 +24,7 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
     X : Tensor of shape (n, d), float64
     n_components : int
         Wanted; fewer come back where there are fewer rows or features. Axes that the
-        rows do not span come back too, as from PCA: new rows may need them.
+        rows do not span come back too, since new rows may need them.
     seed : int
         Of the randomized solver, which large data get.
     """
@@ -30,11 +36,35 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
         X.numpy(force=True)
     )
     noise = float(pca.noise_variance_) if rank < min(n_rows, n_features) else 0.0
-    return PrincipalAxes(
-        torch.from_numpy(pca.components_.copy()),
-        torch.from_numpy(pca.explained_variance_.copy()),
-        max(noise, 0.0),
-    )
+    components = torch.from_numpy(pca.components_.copy())
+    variances = torch.from_numpy(pca.explained_variance_.copy())
+    n_spanned = int((variances > _BEYOND * variances[0]).sum())
+    if n_spanned < rank and n_features <= _EXACT:
+        _choose_beyond(X.cpu(), components, n_spanned)
+    return PrincipalAxes(components, variances, max(noise, 0.0))
+
+
+def _choose_beyond(X: torch.Tensor, components: torch.Tensor, n_spanned: int) -> None:
+    """Overwrite the axes that the rows do not span, which PCA leaves to rounding.
+
+    A row that alone has a direction shows, by what the other rows cannot say of it,
+    in which features the next row will differ (Allen's predicted residuals, 1974). The
+    axes are those of the most such energy outside the span.
+    """
+    spanned = components[:n_spanned]
+    codes = (X - X.mean(0)) @ spanned.T
+    norms = torch.linalg.vector_norm(codes, dim=0)
+    leverages = (codes / norms).square().sum(1) + 1 / len(X)
+    alone = codes[leverages > _ALONE] / norms.square()
+    if not len(alone):
+        return
+    residuals = alone @ spanned / alone.square().sum(1, keepdim=True)
+    energy = residuals.square().mean(0)
+    outside = torch.eye(X.shape[1], dtype=X.dtype) - spanned.T @ spanned
+    # The little that is added orders directions without any energy after the others.
+    energy = energy + _BEYOND**0.5 * energy.mean()
+    _, axes = torch.linalg.eigh(outside * energy @ outside)
+    components[n_spanned:] = axes.T.flip(0)[: len(components) - n_spanned]
 
 
 def axes_of(covariance: torch.Tensor, n_components: int) -> PrincipalAxes:

@@ -160,6 +160,24 @@ def test_surplus_components_reconstruct_exactly(iris):
         assert relative_error(reconstruct(model, X), X, X.mean(0)) < 1e-5
 
 
+def test_axes_beyond_the_span_are_where_new_rows_differ():
+    # Rows that are alone with their direction have it in the first ten features; eight
+    # others move together in all rows and would move apart in none.
+    rng = np.random.default_rng(0)
+
+    def draw(n_rows, n_alone):
+        rare = np.zeros((n_rows, 10))
+        rare[:n_alone] = rng.normal(size=(n_alone, 10))
+        return np.hstack([rare, np.repeat(rng.normal(size=(n_rows, 2)), 4, 1)])
+
+    X, new = draw(50, 6), draw(20, 20)
+    model = start(AutoencoderTransformer, 12, X)  # of rank 8
+    assert np.linalg.matrix_rank(X - X.mean(0)) == 8
+    assert relative_error(reconstruct(model, X), X) < 1e-5
+    assert relative_error(reconstruct(model, new), new) < 1e-5
+    assert relative_error(reconstruct(PCA(12).fit(X), new), new) > 0.1
+
+
 def test_surplus_posterior_is_the_prior(iris):
     mean, std = start(VAETransformer, 6, iris).posterior(iris)
     assert (mean[:, 4:] == 0).all()
