@@ -10,7 +10,7 @@ needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
 )
 
-N, N_IN, N_OUT = 512, 160, 96  # 7.9 million multiply-adds: above the threshold
+N, N_IN, N_OUT = 768, 160, 96  # 11.8 million multiply-adds: above the threshold
 
 
 def inputs(n=N, dtype=torch.float32):

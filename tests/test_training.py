@@ -17,6 +17,7 @@ from skae.nn._model import LatentModel
 from skae.nn.architectures import ARCHITECTURES, MLPBody
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
+from skae.training._adamw import VectorAdamW
 from skae.training._batches import HeldOut, ResidentBatches
 from skae.training._callbacks import BestEpoch, OneCycle, training_callbacks
 from skae.training._flat import FlatParameters, flat_vectors
@@ -195,6 +196,33 @@ def test_a_long_fit_is_traced_and_a_body_of_unknown_kind_is_not(estimator, curve
     finally:
         MLPBody.is_static = True
     assert model.loss_curve_ == plain.loss_curve_
+
+
+def test_steps_of_the_optimiser_are_those_of_torch():
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(n, generator=generator) for n in (50, 7)]
+
+    def make(kind, **params):
+        groups = [
+            {"params": [torch.nn.Parameter(x.clone())], "weight_decay": decay}
+            for x, decay in zip(start, (0.0, 0.1))
+        ]
+        return kind(groups, lr=0.01, **params)
+
+    optimisers = make(VectorAdamW), make(torch.optim.AdamW, fused=True)
+    for i in range(10):
+        gradients = [torch.randn(n, generator=generator) for n in (50, 7)]
+        for optimiser in optimisers:
+            for group, gradient in zip(optimiser.param_groups, gradients):
+                group["lr"] = 0.01 / (i + 1)
+                group["params"][0].grad = gradient
+            optimiser.step()
+        if i == 5:  # as after divergence
+            for optimiser in optimisers:
+                optimiser.state.clear()
+    mine, torchs = ([g["params"][0] for g in o.param_groups] for o in optimisers)
+    for x, truth in zip(mine, torchs, strict=True):
+        assert torch.equal(x, truth)
 
 
 def test_parameters_are_views():

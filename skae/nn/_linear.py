@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # Below this many multiply-adds a product is bound by the calls around it.
-_WORTH_DISPATCHING = 2**22
+_WORTH_DISPATCHING = 2**23
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -13,7 +13,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     On processors, torch computes float32 products with MKL, which does not use AVX-512
     on every vendor's chip; oneDNN, which torch ships as well, does. Large products of
-    two matrices therefore take oneDNN's kernel, with float32's error.
+    two matrices therefore take oneDNN's kernel, with float32's error. Gradients of
+    weights do not: there oneDNN would first copy both of the transposed matrices.
     """
     if _uses_onednn(x, weight):
         return _OneDNNLinear.apply(x, weight, bias)
@@ -48,6 +49,6 @@ class _OneDNNLinear(torch.autograd.Function):
         needs_x, needs_weight, _ = ctx.needs_input_grad
         return (
             linear(gradient, weight.T) if needs_x else None,
-            linear(gradient.T, x.T) if needs_weight else None,
+            gradient.T @ x if needs_weight else None,
             gradient.sum(0) if ctx.has_bias else None,
         )

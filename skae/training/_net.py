@@ -11,6 +11,7 @@ from torch import Tensor
 from skae.nn._bound import in_shares, own_and_start
 from skae.nn._objective import Objective
 from skae.nn._prefix import random_prefixes
+from skae.training._adamw import VectorAdamW
 from skae.training._batches import CHUNK, ResidentBatches
 from skae.training._captured import captured
 from skae.training._flat import FlatParameters, flat_vectors
@@ -83,9 +84,7 @@ class LatentNet(NeuralNet):
         return []
 
     def initialize_optimizer(self, triggered_directly=None):
-        self.optimizer_ = torch.optim.AdamW(
-            flat_vectors(self.module_), lr=self.lr, fused=True
-        )
+        self.optimizer_ = VectorAdamW(flat_vectors(self.module_), lr=self.lr)
         self.n_rows_ = 0
         return self
 

@@ -24,6 +24,7 @@ _ONES = _aten.ones_like.default
 _BINDINGS = {
     _aten.add.Tensor: torch.add,
     _aten.addmm.default: torch.addmm,
+    _aten.addmm_.default: Tensor.addmm_,
     _aten.cat.default: torch.cat,
     _aten.exp.default: torch.exp,
     _aten.linalg_vector_norm.default: torch.linalg.vector_norm,
