@@ -35,6 +35,9 @@ LEARNS = {
     "random_state": 0,
 }
 
+# Rounding of a gradient, as a share of its largest element.
+EPS = {"float32": 1e-6, "bfloat16": 8e-3}
+
 both = pytest.mark.parametrize("estimator", BOTH)
 
 
@@ -178,7 +181,11 @@ def test_a_traced_step_is_the_plain_one(precision):
         values = [step({"x": x[i], "noise": noise[i]}) for step in steps]
         assert torch.equal(*values)
         for mine, truth in zip(flat.vectors, other.vectors):
-            assert torch.equal(mine.grad, truth.grad)
+            # The last bit of a product depends on the address that it is written to.
+            largest = truth.grad.abs().max()
+            torch.testing.assert_close(
+                mine.grad, truth.grad, rtol=0, atol=float(EPS[precision] * largest)
+            )
         with torch.no_grad():
             for vector in (*flat.vectors, *other.vectors):
                 vector.mul_(1.3)
@@ -195,7 +202,8 @@ def test_a_long_fit_is_traced_and_a_body_of_unknown_kind_is_not(estimator, curve
         plain = estimator(2, **params).fit(curved)
     finally:
         MLPBody.is_static = True
-    assert model.loss_curve_ == plain.loss_curve_
+    # A thousand steps enlarge the rounding of the first.
+    np.testing.assert_allclose(model.loss_curve_, plain.loss_curve_, rtol=1e-3)
 
 
 def test_steps_of_the_optimiser_are_those_of_torch():

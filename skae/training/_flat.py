@@ -6,7 +6,6 @@ the best epoch is one copy, and so is refreshing the half-precision twin that co
 
 import copy
 from collections.abc import Callable
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -57,18 +56,16 @@ class FlatParameters:
         self.vectors = vectors
         self.weight = 1 / max(n_averaged, 1)
         self.computing = copy.deepcopy(module)
-        self.averages, self.halves, self._grads = [], [], []
+        self.averages, self.halves = [], []
         twins = dict(self.computing.named_parameters())
         for params, vector in zip(_groups(module).values(), vectors):
             self.averages.append(torch.cat([p.detach().reshape(-1) for _, p in params]))
             _bind([p for _, p in params], self.averages[-1])
-            half = grads = None
+            half = None
             if precision == "bfloat16" and params[0][0].startswith(_NETWORK):
                 half = vector.detach().to(torch.bfloat16)
                 vector.grad = torch.zeros_like(vector)
-                grads = vector.grad.split([p.numel() for _, p in params])
             self.halves.append(half)
-            self._grads.append(grads)
             mine = [twins[name] for name, _ in params]
             _bind(mine, vector.data if half is None else half)
         self._groups = [
@@ -111,27 +108,22 @@ class FlatParameters:
 
         def step(inputs):
             value, *gradients = compute(*inputs.values())
-            gradients = iter(gradients)
-            for vector, pieces in zip(self.vectors, self._grads):
-                if pieces is None:
-                    vector.grad = next(gradients)
+            for vector, half, gradient in zip(self.vectors, self.halves, gradients):
+                if half is None:
+                    vector.grad = gradient
                 else:
-                    torch._foreach_copy_(pieces, list(islice(gradients, len(pieces))))
+                    vector.grad.copy_(gradient)
             return value
 
         return step
 
     def _flat_gradients(self, loss: Tensor, params: list[Tensor]) -> list[Tensor]:
-        """Gradient of `loss`: a vector for each group in float32, otherwise pieces."""
+        """Gradient of `loss`, a vector for each group."""
         gradients = torch.autograd.grad(
             loss, params, allow_unused=True, materialize_grads=True
         )
         pieces = iter([g.reshape(-1) for g in gradients])
-        flat = []
-        for group, half in zip(self._groups, self.halves):
-            mine = [next(pieces) for _ in group]
-            flat += [torch.cat(mine)] if half is None else mine
-        return flat
+        return [torch.cat([next(pieces) for _ in group]) for group in self._groups]
 
     @torch.no_grad()
     def update(self) -> None:
