@@ -24,21 +24,8 @@ def captured(
 ) -> Callable[..., tuple]:
     """Capture ``function(constants, *inputs)`` as a function of the inputs alone.
 
-    Parameters
-    ----------
-    function : callable
-        Returns a loss and further tensors. It must do the same for all inputs of these
-        shapes, without a value that is read from the device.
-    constants : list of Tensor
-        Tensors that stay where they are, such as weights; their values may change.
-    inputs : list of Tensor
-        Examples, on a GPU.
-
-    Returns
-    -------
-    captured : callable
-        Its results lie where those of the last call lay, but for the loss. What cannot
-        be captured is called as it is, with a `RuntimeWarning`.
+    Parameters and result are those of `traced`, on a GPU. What cannot be captured is
+    called as it is, with a `RuntimeWarning`.
     """
     given = [x.clone() for x in inputs]
     with torch.cuda.device(given[0].device):

@@ -51,11 +51,17 @@ def traced(
     Parameters
     ----------
     function : callable
-        Returns tensors. It must do the same for all inputs of these shapes.
+        Returns a loss and further tensors. It must do the same for all inputs of these
+        shapes, without a value that is read from the device.
     constants : list of Tensor
         Tensors that stay where they are, such as weights; their values may change.
     inputs : list of Tensor
         Examples.
+
+    Returns
+    -------
+    recorded : callable
+        Its results lie where those of the last call lay, but for the loss.
     """
 
     def flat(*tensors: Tensor) -> tuple:
