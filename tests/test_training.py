@@ -193,6 +193,25 @@ def test_a_traced_step_is_the_plain_one(precision):
         other.update()
 
 
+def test_joined_tensors_are_written_piece_by_piece():
+    """Also a piece that is joined twice, or that is used besides."""
+    generator = torch.Generator().manual_seed(0)
+    weight, x, other = torch.randn(3, 4, 4, generator=generator)
+
+    def function(constants, x):
+        product, total = x @ constants[0], x.sum(0)
+        flat = product.reshape(-1)
+        used = (x.T @ x).reshape(-1)
+        joined = torch.cat([flat, total, total, used, x[0]])
+        return used.sum(), joined, torch.cat([product, x])
+
+    step = traced(function, [weight], [x])
+    for rows in (x, other):
+        found, truth = step(rows), function([weight], rows)
+        for value, true_value in zip(found, truth, strict=True):
+            torch.testing.assert_close(value, true_value)
+
+
 @both
 def test_a_long_fit_is_traced_and_a_body_of_unknown_kind_is_not(estimator, curved):
     params = {**SMALL, "max_iter": 12, "batch_size": 4}  # 1,080 steps

@@ -156,10 +156,11 @@ def _write_in_place(graph: Graph) -> list[Tensor]:
         if like.ndim != 1:
             continue
         joined = torch.empty(like.shape, dtype=like.dtype, device=like.device)
-        numbers = [len(piece.meta["val"]) for piece in pieces]
-        for piece, place in zip(pieces, joined.split(numbers)):
+        places = joined.split([len(piece.meta["val"]) for piece in pieces])
+        for piece, place in zip(pieces, places):
             source = piece.args[0] if piece.target == _VIEW else piece
-            if source.target in _WRITERS and len(source.users) == len(piece.users) == 1:
+            is_alone = len(source.users) == len(piece.users) == pieces.count(piece) == 1
+            if source.target in _WRITERS and is_alone:
                 place = place.view(source.meta["val"].shape)
                 source.kwargs = {**source.kwargs, "out": constant(place)}
             else:
@@ -167,7 +168,7 @@ def _write_in_place(graph: Graph) -> list[Tensor]:
                     graph.call_function(Tensor.copy_, (constant(place), piece))
         cat.replace_all_uses_with(constant(joined))
         graph.erase_node(cat)
-        for piece in pieces:
+        for piece in set(pieces):
             if piece.target == _VIEW and not piece.users:
                 graph.erase_node(piece)
     return tensors
