@@ -190,7 +190,7 @@ def test_the_discriminator_trains_with_the_one_optimiser(digits):
         digits
     )
     net = model.net_
-    assert type(net.optimizer_) is torch.optim.AdamW
+    assert isinstance(net.optimizer_, torch.optim.AdamW)
     n_weights = sum(p.numel() for p in net.module_.parameters())
     groups = net.optimizer_.param_groups
     assert sum(len(group["params"][0]) for group in groups) == n_weights
