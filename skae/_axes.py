@@ -1,4 +1,10 @@
-"""Principal axes of the training rows, by scikit-learn's solvers."""
+"""Principal axes of the training rows, by scikit-learn's solvers.
+
+References
+----------
+Allen, D. M. (1974). The relationship between variable selection and data augmentation
+and a method for prediction. Technometrics, 16(1), 125-127.
+"""
 
 import torch
 from sklearn.decomposition import PCA
@@ -45,11 +51,13 @@ def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAx
 
 
 def _choose_beyond(X: torch.Tensor, components: torch.Tensor, n_spanned: int) -> None:
-    """Overwrite the axes that the rows do not span, which PCA leaves to rounding.
+    """Overwrite the axes (k, d) that rows (n, d) do not span, which PCA leaves to
+    rounding.
 
-    A row that alone has a direction shows, by what the other rows cannot say of it,
-    in which features the next row will differ (Allen's predicted residuals, 1974). The
-    axes are those of the most such energy outside the span.
+    A row that alone has a direction shows, by what the other rows cannot say of it, in
+    which features the next row will differ: its predicted residual (Allen, 1974). The
+    axes are those of the most such energy outside the span; where no row is alone, they
+    stay as they are.
     """
     spanned = components[:n_spanned]
     codes = (X - X.mean(0)) @ spanned.T

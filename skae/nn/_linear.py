@@ -14,7 +14,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     On processors, torch computes float32 products with MKL, which does not use AVX-512
     on every vendor's chip; oneDNN, which torch ships as well, does. Large products of
     two matrices therefore take oneDNN's kernel, with float32's error. Gradients of
-    weights do not: there oneDNN would first copy both of the transposed matrices.
+    weights do not: both of their factors are transposed, and MKL is faster there.
     """
     if _uses_onednn(x, weight):
         return _OneDNNLinear.apply(x, weight, bias)
