@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -422,7 +423,8 @@ def held_out_loss(model, X):
     """The fitted model's loss on the rows that the fit held out."""
     net = model.net_
     rows = net.module_.standardize(torch.from_numpy(X)).float()
-    return net.held_out_loss(net.train_split(rows)[1], is_start=True)
+    losses = net.held_out_losses(net.train_split(rows)[1], is_start=True)
+    return float(losses.mean())
 
 
 @both
@@ -445,6 +447,22 @@ def test_a_ruinous_rate_leaves_the_start(estimator, iris):
     start = estimator(2, **{**SMALL, "max_iter": 0}).fit(iris)
     assert np.array_equal(model.transform(iris), start.transform(iris))
     assert np.array_equal(model.score_samples(iris), start.score_samples(iris))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 5])
+def test_luck_on_few_rows_is_no_gain_on_the_pca_of_all(seed):
+    """Normal rows have nothing beyond PCA, but ten may look as if they had."""
+    loading = np.random.default_rng(seed).normal(size=(10, 40))
+    rng = np.random.default_rng(1000 + seed)
+    X = rng.normal(size=(100, 10)) @ loading + rng.normal(size=(100, 40))
+    model = AutoencoderTransformer(12, max_iter=30, random_state=seed).fit(X)
+    assert min(model.validation_loss_curve_) < model.best_loss_
+    assert model.net_.kept_start_
+    expected = PCA(12, svd_solver="full").fit(X)
+    expected = expected.inverse_transform(expected.transform(X))
+    np.testing.assert_allclose(
+        model.inverse_transform(model.transform(X)), expected, atol=1e-4
+    )
 
 
 def test_best_loss_is_in_data_units(curved):

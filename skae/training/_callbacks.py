@@ -46,6 +46,9 @@ class BestEpoch(Callback):
     After `patience` epochs without a better one, and whenever the loss is not finite,
     training goes back to the best weights and on from there at `cut` times the rate,
     at most `n_returns` times. Without held-out rows the last finite epoch is the best.
+
+    Where the net has a `least_gain`, the start stays unless the best epoch is better by
+    one standard error more (Breiman et al., 1984, Classification and regression trees).
     """
 
     def __init__(self, patience: int, cut: float = 0.25, n_returns: int = 3):
@@ -54,13 +57,15 @@ class BestEpoch(Callback):
     def on_train_begin(self, net, **kwargs):
         self.is_judged_ = False
         self.state_ = net.parameters_.state()
+        self.start_state_ = None if net.least_gain is None else self.state_
         net.kept_start_ = True
         self.n_stale_ = self.n_returns_ = 0
 
     def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
         if dataset_valid is not None and not self.is_judged_:
-            net.start_loss_ = net.held_out_loss(dataset_valid, is_start=True)
-            net.best_loss_ = net.start_loss_
+            self.start_losses_ = net.held_out_losses(dataset_valid, is_start=True)
+            self.best_losses_ = self.start_losses_
+            net.start_loss_ = net.best_loss_ = float(self.start_losses_.mean())
             self.is_judged_ = True
 
     def on_epoch_end(self, net, dataset_valid=None, **kwargs):
@@ -75,6 +80,8 @@ class BestEpoch(Callback):
             self.n_stale_ = 0
             self.state_ = net.parameters_.state()
             net.kept_start_ = False
+            if is_held_out:
+                self.best_losses_ = net.held_out_losses_
             return
         self.n_stale_ = 0 if net.is_objective_growing else self.n_stale_ + 1
         if not is_finite or self.n_stale_ >= self.patience:
@@ -100,8 +107,18 @@ class BestEpoch(Callback):
         raise KeyboardInterrupt  # skorch's way to end a fit
 
     def on_train_end(self, net, **kwargs):
+        is_doubted = net.least_gain is not None and not net.kept_start_
+        if is_doubted and not self._is_surely_better(net.least_gain):
+            self.state_, net.kept_start_ = self.start_state_, True
+            net.best_loss_ = net.start_loss_
         net.parameters_.load(self.state_)
-        del self.state_
+        del self.state_, self.start_state_
+
+    def _is_surely_better(self, least_gain):
+        gains = self.start_losses_ - self.best_losses_
+        # Of a single row no error is known: NaN, which is not surely better.
+        error = gains.std(correction=0) / math.sqrt(len(gains) - 1)
+        return gains.mean() > least_gain + error
 
 
 class Progress(Callback):

@@ -52,6 +52,8 @@ class LatentNet(NeuralNet):
     precision : {"float32", "bfloat16"}
     seed : int
         Of the order of the rows and the draws.
+    least_gain : float or None
+        By which training must surely lower the held-out loss of the start.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class LatentNet(NeuralNet):
         corrupt=None,
         precision="float32",
         seed=0,
+        least_gain=None,
         **kwargs,
     ):
         super().__init__(module, criterion, **kwargs)
@@ -78,6 +81,7 @@ class LatentNet(NeuralNet):
         self.corrupt = corrupt
         self.precision = precision
         self.seed = seed
+        self.least_gain = least_gain
 
     @property
     def _default_callbacks(self):
@@ -144,7 +148,8 @@ class LatentNet(NeuralNet):
     def _release(self) -> None:
         """Drop what only a running fit needs; another may follow a single pass."""
         del self.parameters_, self.generator_, self.step_, self.held_out_
-        self.__dict__.pop("start_losses_", None)
+        for name in ("start_losses_", "held_out_losses_"):
+            self.__dict__.pop(name, None)
         if self.max_epochs > 1:
             self.optimizer_.state.clear()
 
@@ -192,7 +197,8 @@ class LatentNet(NeuralNet):
             return
         if not training:
             self.held_out_ = iterator.X
-            self.history.record(prefix + "_loss", self.held_out_loss(iterator.X))
+            self.held_out_losses_ = self.held_out_losses(iterator.X)
+            self.history.record(prefix + "_loss", float(self.held_out_losses_.mean()))
             for name, value in self.rate_and_distortion_.items():
                 self.history.record(f"{prefix}_{name}", value)
             return
@@ -264,8 +270,8 @@ class LatentNet(NeuralNet):
         return self.criterion_(y_pred).mean()
 
     @torch.no_grad()
-    def held_out_loss(self, X: Tensor, *, is_start: bool = False) -> float:
-        """Mean objective of rows, in float32, with the same draws each time.
+    def held_out_losses(self, X: Tensor, *, is_start: bool = False) -> Tensor:
+        """Objective of rows (n,), in float32, with the same draws each time.
 
         The objective is the final one. Noise that is learned is first raised to that of
         these rows, which the weights have not seen, if it is below; the linear start
@@ -284,7 +290,7 @@ class LatentNet(NeuralNet):
             distortion = float(judged.distortions.mean()) + raised
             rate = float(judged.rates.mean())
             self.rate_and_distortion_ = {"rate": rate, "distortion": distortion}
-        return float(self._with_start(losses, start).mean())
+        return self._with_start(losses, start)
 
     def _raise_noise(self, judged: Judged, start: Tensor | None) -> Tensor:
         """Set the noise that suits rows best; return their losses with it."""
