@@ -22,7 +22,6 @@ from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet, training_callbacks
 from skae.training._batches import HeldOut
 from skae.training._hardware import resolve_device, resolve_precision
-from skae.training._judge import judge
 
 # Steps of an epoch that the automatic batch size aims at, within [8, 256] rows.
 _STEPS_PER_EPOCH = 25
@@ -35,9 +34,6 @@ _FEWEST_ROWS_TO_SPLIT = 10
 
 # Rows a component below which a PCA fits held-out rows because it has seen them.
 _ROWS_A_COMPONENT = 10
-
-# Starts on fewer rows that tell what rows are worth to a start.
-_N_FEWER = 3
 
 # Share of the variance below which what the start leaves is rounding.
 _NOTHING_LEFT = 1e-6
@@ -123,11 +119,11 @@ class Fitting(Fitted):
             net = self.net_
         else:
             net = self._make_net(model, rows, seed, split, incremental).initialize()
-        if is_new and is_blind and self._may_fall_short(model):
-            net.least_gain = self._worth_of_rows(net, rows, split)
         may_improve = incremental or not is_new or self._can_improve(model)
         is_trained = net.max_epochs and may_improve
         if is_trained:
+            if is_new and is_blind:
+                net.least_gain = self._least_gain(model, split, len(rows))
             net.partial_fit(rows.float())
         kept_start = not is_trained or net.kept_start_
         if is_new and is_blind and kept_start:
@@ -247,32 +243,16 @@ class Fitting(Fitted):
             axes = principal_axes(rows * linear.encode, model.n_components, seed)
         start_at(model, axes, linear, len(rows))
 
-    def _may_fall_short(self, model):
-        """Whether training may end above a start that has seen all rows.
+    def _least_gain(self, model, split, n_rows):
+        """Share of the held-out loss that a start gains by the rows held out, or None.
 
-        A density cannot by much: it keeps a share of its start.
+        A linear model of k axes errs on new rows by 1 + k / n times what it would if it
+        knew the axes. A density needs no such bar: it keeps a share of its start.
         """
-        is_linear = self.init == "pca" and model.law is None
-        return is_linear and self._latent is Point
-
-    def _worth_of_rows(self, net, rows, split):
-        """How much a start gains by the rows that `split` holds out.
-
-        From what starts lose that have seen fewer still: by an expansion in the number
-        of rows n, the loss is that of infinitely many plus a share of 1 / n.
-        """
-        model, (kept, held_out) = net.module_.eval(), split(rows)
-
-        def loss_of_start(rows):
-            self._start(model, rows, net.seed)
-            return float(judge(net, model, held_out.float()).losses.mean())
-
-        fewer = [
-            HeldOut(split.fraction, split.seed + turn)(kept)[0]
-            for turn in range(1, _N_FEWER + 1)
-        ]
-        lost = np.mean([loss_of_start(rows) for rows in fewer]) - loss_of_start(kept)
-        return max(0.0, len(kept) / len(rows) * lost)
+        if self._latent is not Point or self.init != "pca" or model.law is not None:
+            return None
+        lost = split.fraction / (1 - split.fraction)
+        return lost * model.n_components / n_rows
 
     def _set_aims(self, model):
         """Tell `model` what is asked of it beside reconstructions."""

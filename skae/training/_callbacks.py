@@ -48,7 +48,8 @@ class BestEpoch(Callback):
     at most `n_returns` times. Without held-out rows the last finite epoch is the best.
 
     Where the net has a `least_gain`, the start stays unless the best epoch is better by
-    one standard error more (Breiman et al., 1984, Classification and regression trees).
+    more than that share of the loss and than one standard error (Breiman et al., 1984,
+    Classification and regression trees).
     """
 
     def __init__(self, patience: int, cut: float = 0.25, n_returns: int = 3):
@@ -115,10 +116,11 @@ class BestEpoch(Callback):
         del self.state_, self.start_state_
 
     def _is_surely_better(self, least_gain):
-        gains = self.start_losses_ - self.best_losses_
+        start, gains = self.start_losses_, self.start_losses_ - self.best_losses_
         # Of a single row no error is known: NaN, which is not surely better.
         error = gains.std(correction=0) / math.sqrt(len(gains) - 1)
-        return gains.mean() > least_gain + error
+        gain = gains.mean()
+        return bool(gain > error and gain > least_gain * start.mean())
 
 
 class Progress(Callback):

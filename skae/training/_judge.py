@@ -21,7 +21,6 @@ class Judged(NamedTuple):
     distortions: Tensor  # (n,), minus the log-likelihoods
 
 
-@torch.no_grad()
 def judge(net: NeuralNet, model: nn.Module, X: Tensor) -> Judged:
     """`model`, the net's or its start, on rows as a step of `net` sees them; means over
     draws."""

@@ -53,7 +53,7 @@ class LatentNet(NeuralNet):
     seed : int
         Of the order of the rows and the draws.
     least_gain : float or None
-        By which training must surely lower the held-out loss of the start.
+        Share of the start's held-out loss by which training must lower it for sure.
     """
 
     def __init__(
