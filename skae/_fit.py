@@ -246,8 +246,8 @@ class Fitting(Fitted):
     def _least_gain(self, model, split, n_rows):
         """Share of the held-out loss that a start gains by the rows held out, or None.
 
-        A linear model of k axes errs on new rows by 1 + k / n times what it would if it
-        knew the axes. A density needs no such bar: it keeps a share of its start.
+        PCA of n rows errs on new ones about 1 + k / n times as much as if it knew its k
+        axes. A density needs no such bar: it keeps a share of its start.
         """
         if self._latent is not Point or self.init != "pca" or model.law is not None:
             return None

@@ -465,6 +465,12 @@ def test_luck_on_few_rows_is_no_gain_on_the_pca_of_all(seed):
     )
 
 
+def test_a_single_held_out_row_proves_no_gain(curved):
+    model = AutoencoderTransformer(2, **SMALL).fit(curved[:10])
+    assert len(model.net_.train_split(torch.from_numpy(curved[:10]))[1]) == 1
+    assert model.net_.kept_start_
+
+
 def test_best_loss_is_in_data_units(curved):
     X = 5 * curved + 3
     model = AutoencoderTransformer(2, **SMALL).fit(X)

@@ -56,18 +56,16 @@ class BestEpoch(Callback):
         self.patience, self.cut, self.n_returns = patience, cut, n_returns
 
     def on_train_begin(self, net, **kwargs):
-        self.is_judged_ = False
         self.state_ = net.parameters_.state()
         self.start_state_ = None if net.least_gain is None else self.state_
+        self.start_losses_ = self.best_losses_ = None  # of held-out rows
         net.kept_start_ = True
         self.n_stale_ = self.n_returns_ = 0
 
     def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
-        if dataset_valid is not None and not self.is_judged_:
+        if dataset_valid is not None and self.start_losses_ is None:
             self.start_losses_ = net.held_out_losses(dataset_valid, is_start=True)
-            self.best_losses_ = self.start_losses_
             net.start_loss_ = net.best_loss_ = float(self.start_losses_.mean())
-            self.is_judged_ = True
 
     def on_epoch_end(self, net, dataset_valid=None, **kwargs):
         last = net.history[-1]
@@ -113,7 +111,7 @@ class BestEpoch(Callback):
             self.state_, net.kept_start_ = self.start_state_, True
             net.best_loss_ = net.start_loss_
         net.parameters_.load(self.state_)
-        del self.state_, self.start_state_
+        del self.state_, self.start_state_, self.start_losses_, self.best_losses_
 
     def _is_surely_better(self, least_gain):
         start, gains = self.start_losses_, self.start_losses_ - self.best_losses_
