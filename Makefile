@@ -17,9 +17,9 @@ endif
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
 
-# A process for each core, each with one thread: small networks gain nothing from more.
+# A process for each core, each with one thread (tests/conftest.py).
 test: $(installed)
-	OMP_NUM_THREADS=1 $(run) -m pytest --numprocesses auto
+	$(run) -m pytest --numprocesses auto
 
 lint: $(installed)
 	$(run) -m ruff check .

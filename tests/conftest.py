@@ -6,6 +6,9 @@ from pathlib import Path
 # scikit-learn's array-API checks are skipped without it, and SciPy reads it when it is
 # first imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# Small networks gain nothing from more threads, and several test processes that each
+# start as many threads as there are cores slow each other down tenfold.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

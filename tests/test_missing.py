@@ -157,6 +157,7 @@ def test_noise_that_suits_incomplete_rows_best(name):
 
 
 def test_complete_rows_start_at_pca(table):
+    table = table[:500]
     k = min(3, table.shape[1] - 1)
     pca = PCA(k).fit(table)
     model = AutoencoderTransformer(k, max_iter=0, allow_nan=True).fit(table)

@@ -12,7 +12,12 @@ from skae.nn._corruption import NOISES
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.penalties import PENALTIES
 
-TINY = {"hidden_layer_sizes": (6,), "max_iter": 2, "random_state": 0}
+TINY = {
+    "hidden_layer_sizes": (6,),
+    "batch_size": 50,
+    "max_iter": 2,
+    "random_state": 0,
+}
 N_ARCHITECTURES = len(ARCHITECTURES)
 
 
