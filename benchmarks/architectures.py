@@ -1,9 +1,9 @@
 """Architectures beside the multilayer perceptron, on the data that they are for.
 
-Images: 10,000 of MNIST's training images, 16 latents; each net gets the same minutes,
-and the perceptron about as many weights as the convolutions. Sequences: sinusoids of
-random phase and of one of eight frequencies, with noise, 4 latents. Squared errors of
-held-out rows beside PCA's.
+Images: 10,000 of MNIST's training images, 16 latents; the perceptron has about as many
+weights as the convolutions, and as many epochs as take as long, if it does not stop
+before. Sequences: sinusoids of random phase and of one of eight frequencies, with
+noise, 4 latents. Squared errors of held-out rows beside PCA's.
 """
 
 import argparse

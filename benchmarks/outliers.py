@@ -239,6 +239,8 @@ def report(results: dict) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     names = [name for name in loaders() if name[0].isdigit()]
+    if not names:
+        parser.error("SKAE_DATA names no folder with adbench/*.npz")
     parser.add_argument(
         "--tables", nargs="+", choices=names, default=names, metavar="NAME"
     )

@@ -23,10 +23,11 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     where the linear spine `A`, `B`, `m` starts at the principal components and the
     networks `f`, `g` [3]_ start at zero. Training keeps the epoch that is best on
-    held-out rows, the start included, so a reconstruction is not worse than that of
-    :class:`~sklearn.decomposition.PCA` with as many components. Like PCA's, it depends
-    on the scale of the features: scale them in a step before. The code that decodes
-    best is near the encoder's: `transform` goes a few steps towards it.
+    held-out rows, the start included, so reconstructions of new rows are rarely worse
+    than those of :class:`~sklearn.decomposition.PCA` with as many components. Like
+    PCA's, they depend on the scale of the features: scale them in a step before. The
+    code that decodes best is near the encoder's: `transform` goes a few steps towards
+    it.
 
     Parameters
     ----------
@@ -52,8 +53,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     loss : str, list of (str, columns) or callable, default="squared_error"
         Error of a reconstruction, summed over the features: "squared_error",
         "absolute_error" or "binary_cross_entropy", in nats, for values in [0, 1]. Any
-        likelihood of :class:`VAETransformer` is a loss too, minus its logarithm in
-        nats, also one for each group of columns.
+        likelihood of :class:`VAETransformer` is a loss too, "auto" included, minus its
+        logarithm in nats, also one for each group of columns.
     transform_max_iter : int or "auto", default="auto"
         Quasi-Newton steps from the encoder's code to the code whose reconstruction is
         nearest to the row. 0 returns the encoder's code: `transform` is then about four
@@ -65,8 +66,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         "orthogonal" for uncorrelated latents, "mmd" (Wasserstein autoencoder) or
         "adversarial" for codes that follow a standard normal law; or an object of
         `skae.nn.penalties`, such as ``KLSparsity(target=0.1)``, where each is
-        described. A callable takes the model, the rows and their
-        `skae.nn._terms.Terms`, and returns a value for each row or one for all.
+        described. A callable takes the model, the rows and what the model says of
+        them, with the codes as attribute `z`, and returns a value for each row or one
+        for all.
         Codes are then not scaled as PCA's: at the start they have unit variance.
     penalty_weight : float or list of float, default=1.0
         Of the penalty, or of each. The loss is a sum over the features, scaled to mean
@@ -106,14 +108,16 @@ class AutoencoderTransformer(BaseAutoencoder):
     batch_size : int or "auto", default="auto"
         Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
     max_iter : int, default=100
-        Largest number of epochs. 0 leaves the model at its start: PCA.
+        Largest number of epochs. 0 leaves the model at its start, as `init`
+        says: PCA.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out rows, keep the epoch that is best on them (the start
         included) and end when they stop improving. "auto" does so from 10 rows on, but
         not for the linear model, nor with the adversarial penalty, whose epochs do not
-        compare.
+        compare; True is an error with it.
     validation_fraction : float, default=0.1
-        Share of rows held out. The PCA of the start sees all rows.
+        Share of rows held out. The PCA of the start sees all rows, unless there are
+        fewer than ten a component: then the rows that are not held out.
     n_iter_no_change : int, default=20
         Epochs without a better one after which training goes back to the best epoch and
         on at a quarter of the rate; it ends when that has not helped three times.
@@ -160,6 +164,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         cumulative sum is the curve by which PCA's size is chosen.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
+    mean_ : ndarray of shape (n_features,)
+        Means of the features, over their observed cells.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -283,8 +289,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Minus the squared error summed over the features, in squared units of X; or
-            minus the cross-entropy, in nats.
+            Minus the loss: the squared error, in squared units of X; the absolute
+            error, in units of X; otherwise a log-likelihood, in nats.
         """
         X = self._validate_rows(X, "score_samples")
         return self._map_rows(

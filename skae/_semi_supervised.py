@@ -305,7 +305,8 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     def _route(self, params):
         """Parameters of both parts' fit."""
-        _raise_for_params(params, self, "fit", allow=["sample_weight"])
+        others = {name: v for name, v in params.items() if name != "sample_weight"}
+        _raise_for_params(others, self, "fit")
         if _routing_enabled():
             return process_routing(self, "fit", **params)
         if params and not has_fit_parameter(self.classifier, "sample_weight"):

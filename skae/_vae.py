@@ -96,7 +96,8 @@ class VAETransformer(BaseAutoencoder):
         latents together where the prior does not keep them apart.
     n_draws : int, default=1
         Draws of the posterior in a step; more than one train the importance-weighted
-        bound [7]_, by the doubly reparameterised gradient [8]_.
+        bound [7]_, by the doubly reparameterised gradient [8]_. More than one is an
+        error with `capacity`, `free_bits`, a penalty or `ordered`.
     path_derivative : bool, default=False
         Whether the gradient leaves out the score of the posterior, which has mean zero:
         less noise where the posterior is nearly exact [9]_.
@@ -131,6 +132,7 @@ class VAETransformer(BaseAutoencoder):
     ordered : bool, default=False
         Whether latents are sorted by importance, like those of PCA: any prefix of a
         code is a good code of that size (nested dropout [13]_), which `truncate` takes.
+        Needs ``prior="normal"``.
     init : {"pca", "random"}, default="pca"
         Where training starts: at probabilistic PCA, or at random weights.
     alpha : float, default=30.0
@@ -142,13 +144,16 @@ class VAETransformer(BaseAutoencoder):
     batch_size : int or "auto", default="auto"
         Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
     max_iter : int, default=100
-        Largest number of epochs. 0 leaves the model at its start: probabilistic
-        PCA.
+        Largest number of epochs. 0 leaves the model at its start, as `init`
+        says: probabilistic PCA.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out rows, keep the epoch that is best on them (the start
-        included) and end when they stop improving. "auto" does so from 10 rows on.
+        included) and end when they stop improving. "auto" does so from 10 rows on, but
+        not with the adversarial penalty, whose epochs do not compare; True is an error
+        with it.
     validation_fraction : float, default=0.1
-        Share of rows held out. The PCA of the start sees all rows.
+        Share of rows held out. The PCA of the start sees all rows, unless there are
+        fewer than ten a component: then the rows that are not held out.
     n_iter_no_change : int, default=20
         Epochs without a better one after which training goes back to the best epoch and
         on at a quarter of the rate; it ends when that has not helped three times.
@@ -205,6 +210,8 @@ class VAETransformer(BaseAutoencoder):
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest:
         "valid_rate" and "valid_distortion" of each epoch are the divergence and minus
         the log-likelihood of held-out rows, in nats of the net's own units.
+    mean_ : ndarray of shape (n_features,)
+        Means of the features, over their observed cells.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -358,10 +365,11 @@ class VAETransformer(BaseAutoencoder):
         The bound is importance-weighted [1]_ over `n_score_draws` draws of the
         posterior, the same for every row and every call: a row scores the same alone
         and among others. A linear Gaussian model's score is exact.
-        The density is a mixture with the start, probabilistic PCA, whose share is
-        learned on the held-out rows [3]_ and is at least 1 / (n_samples + 1): a row
-        unlike all training rows is never scored lower than PCA would by more than
-        ``log(n_samples + 1)`` [2]_. `sample` leaves that share out.
+        The density is a mixture with the start, probabilistic PCA of the training rows
+        (see `validation_fraction`), whose share is learned on the held-out rows [3]_
+        and is at least 1 / (n_samples + 1): a row unlike all training rows is never
+        scored lower than by the start by more than ``log(n_samples + 1)`` [2]_.
+        `sample` leaves that share out.
 
         Parameters
         ----------

@@ -28,6 +28,7 @@ METHODS = [
     "sample",
     "score",
     "score_samples",
+    "impute",
     "truncate",
     "decision_function",
     "predict",

@@ -56,6 +56,15 @@ class Mixture(Prior):
 
     It can take the shape of the posteriors' mean, which no prior exceeds (Hoffman and
     Johnson, 2016, ELBO surgery), where that has clusters.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of latents.
+    n_features : int or None, default=None
+        Not used.
+    n_clusters : int, default=50
+        Number of normal distributions.
     """
 
     def __init__(

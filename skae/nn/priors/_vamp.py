@@ -15,6 +15,15 @@ class Vamp(Prior):
     Pseudo-inputs `u` begin at training rows; fewer rows than `n_pseudo_inputs` repeat.
 
     Tomczak, J. and Welling, M. (2018). VAE with a VampPrior. AISTATS.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of latents.
+    n_features : int
+        Size of a pseudo-input.
+    n_pseudo_inputs : int, default=500
+        Number of pseudo-inputs, and of normal distributions in the mixture.
     """
 
     def __init__(self, n_components: int, n_features: int, n_pseudo_inputs: int = 500):
