@@ -19,6 +19,9 @@ from skae._sklearn import (
 # Interquartile ranges above the upper quartile of the training scores.
 _FENCE = 1.5
 
+# Values beyond it count as it: the fourth powers of larger ones have no sum.
+_LARGEST = 1e60
+
 
 class AutoencoderDetector(OutlierMixin, BaseEstimator):
     r"""Outlier detector: how unlike the training rows a row and its residual are.
@@ -63,14 +66,16 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         group of outliers that is larger than this hides its members.
     trim : float, default=0.2
         Share of the training rows, the farthest ones, that the Mahalanobis distance is
-        learned without, within [0, 0.5). 0 is for training rows that are known to be
-        clean.
+        learned without, within [0, 0.5). A group that is smaller, a rare category say,
+        may be left out as a whole, and is outlying then. 0 is for training rows that
+        are known to be clean.
     n_estimators : int, default=1
         Autoencoders, each from a seed of its own, whose distances are averaged.
     contamination : "auto" or float, default="auto"
         Share of the training rows to call outliers, within (0, 0.5]. "auto" calls those
         outliers whose outlyingness is above the upper fence of the training rows [3]_:
-        1.5 interquartile ranges above the upper quartile.
+        1.5 interquartile ranges above the upper quartile, of what they would score as
+        new rows, by cross-validation of the Mahalanobis distance.
     random_state : int, RandomState instance or None, default=None
         Of the autoencoders. An int gives equal bits on the same machine.
 
@@ -98,8 +103,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     shrunk towards a multiple of the identity (Ledoit and Wolf). Of more than 10,000
     training rows, as many are drawn for the others to be compared with. A training row
     is not compared with itself, nor is a new row with one that equals it. Where `trim`
-    would leave no more rows than features, it leaves out none: the distances of so few
-    rows from themselves say little.
+    would leave fewer than five rows a feature, it leaves out none: the distances of so
+    few rows from themselves say little [5]_. Values beyond 1e60 count as 1e60.
 
     References
     ----------
@@ -111,6 +116,9 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     .. [4] Radovanovic, M., Nanopoulos, A. and Ivanovic, M. (2010). Hubs in space:
        popular nearest neighbors in high-dimensional data. Journal of Machine Learning
        Research, 11, 2487-2531.
+    .. [5] Rousseeuw, P. J. and van Zomeren, B. C. (1990). Unmasking multivariate
+       outliers and leverage points. Journal of the American Statistical Association,
+       85(411), 633-639.
 
     Examples
     --------
@@ -187,7 +195,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         ]
         self._outlyingness = Outlyingness(self.n_neighbors)
         scores = self._outlyingness.fit(X, self._views(X), rest, random_state)
-        self.offset_ = -self._threshold(scores)
+        self.offset_ = -self._threshold(*scores)
         return self
 
     def score_samples(self, X):
@@ -266,7 +274,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         return self._outlyingness.by_feature(X, self._views(X))
 
     def _validate(self, X, **options):
-        return validate_data(self, X, dtype=np.float64, order="C", **options)
+        X = validate_data(self, X, dtype=np.float64, order="C", **options)
+        return X.clip(-_LARGEST, _LARGEST)
 
     def _checked_transformer(self):
         if self.transformer is None:
@@ -286,11 +295,11 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         decoded = [t.inverse_transform(t.transform(X)) for t in self.transformers_]
         return [np.hstack([R, X - R]) for R in decoded]
 
-    def _threshold(self, scores):
+    def _threshold(self, scores, scores_as_new):
         """Outlyingness above which a row is an outlier."""
         if self.contamination != "auto":
             return np.quantile(scores, 1 - self.contamination)
-        quartiles = np.quantile(scores, [0.25, 0.75])
+        quartiles = np.quantile(scores_as_new, [0.25, 0.75])
         return quartiles[1] + _FENCE * (quartiles[1] - quartiles[0])
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
+from sklearn.model_selection import KFold
 from sklearn.neighbors import NearestNeighbors
 
 # Rows that others are compared with, drawn from all.
@@ -9,6 +10,12 @@ _N_REFERENCES = 10_000
 
 # Times that the covariance is learned and the farthest rows are found anew.
 _N_CONCENTRATIONS = 3
+
+# Rows of each feature without which robust distances say little.
+_ROWS_A_FEATURE = 5
+
+# Parts of the rows, each of which is scored by what the others teach.
+_N_FOLDS = 5
 
 # Share of the largest variance that counts as none.
 _ROUNDING = 1e-12
@@ -25,8 +32,8 @@ def most_concentrated(X, share):
 
     Mahalanobis distances are learned from the nearest rows and the nearest rows are
     found by these distances, in turn [1]_; the first ones are the half that is nearest
-    to the median, by the sum of absolute differences. Where no more rows than features
-    would be left, distances say little, and none is left out.
+    to the median, by the sum of absolute differences. Where fewer than five rows a
+    feature would be left, distances say little [2]_, and none is left out.
 
     Parameters
     ----------
@@ -44,9 +51,12 @@ def most_concentrated(X, share):
     ----------
     .. [1] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the
        minimum covariance determinant estimator. Technometrics, 41(3), 212-223.
+    .. [2] Rousseeuw, P. J. and van Zomeren, B. C. (1990). Unmasking multivariate
+       outliers and leverage points. Journal of the American Statistical Association,
+       85(411), 633-639.
     """
     n_kept = len(X) - int(share * len(X))
-    if n_kept == len(X) or n_kept <= X.shape[1]:
+    if n_kept == len(X) or n_kept < _ROWS_A_FEATURE * X.shape[1]:
         return np.arange(len(X))
     rest = _smallest(np.abs(X - np.median(X, axis=0)).sum(1), max(2, len(X) // 2))
     for _ in range(_N_CONCENTRATIONS):
@@ -89,12 +99,15 @@ class Outlyingness:
         rest : ndarray of int
             Rows that the Mahalanobis distances are learned from, two at least.
         random_state : RandomState
-            Of the references, where there are too many rows.
+            Of the references, where there are too many rows, and of the folds.
 
         Returns
         -------
         scores : ndarray of shape (n,)
             Outlyingness.
+        scores_as_new : ndarray of shape (n,)
+            The same by Mahalanobis distances that were learned without the row: so much
+            would a new row score.
         """
         references = np.arange(len(X))
         if len(X) > _N_REFERENCES:
@@ -106,7 +119,9 @@ class Outlyingness:
         trust = _trust(near.sum(1), squares.sum(1), references[neighbours], is_copy)
         self._weights = trust, 1 - trust
         self._sizes = _usual_size(near, X), _usual_size(squares[rest], X)
-        return self._summands(near, squares).sum(1)
+        as_new = squares.copy()
+        as_new[rest] = self._squares_as_new([v[rest] for v in views], random_state)
+        return tuple(self._summands(near, s).sum(1) for s in (squares, as_new))
 
     def by_feature(self, X, views):
         """Return the summands (n, d) of the outlyingness of X (n, d).
@@ -115,9 +130,21 @@ class Outlyingness:
         """
         return self._summands(self._near.find(X)[0], self._squares(views))
 
-    def _squares(self, views):
+    def _squares_as_new(self, views, random_state):
+        """`_squares`, each learned from the rows of the other folds."""
+        found = np.empty((len(views[0]), self._near.n_features))
+        n_folds = min(_N_FOLDS, len(found))
+        for kept, others in KFold(
+            n_folds, shuffle=True, random_state=random_state
+        ).split(found):
+            learned = [QuadraticDistance().fit(view[kept]) for view in views]
+            found[others] = self._squares([view[others] for view in views], learned)
+        return found
+
+    def _squares(self, views, learned=None):
         """What features add (n, d) to the mean Mahalanobis distance."""
-        squares = sum(q.by_column(v) for q, v in zip(self._quadratic, views))
+        learned = learned or self._quadratic
+        squares = sum(q.by_column(v) for q, v in zip(learned, views))
         squares = squares.reshape(len(squares), -1, self._near.n_features)
         return squares.sum(1) / len(views)
 

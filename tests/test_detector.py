@@ -95,7 +95,7 @@ def test_a_row_is_not_its_own_neighbour():
 
 
 def test_usual_rows_have_an_outlyingness_of_about_one(curved):
-    scores = Outlyingness(5).fit(curved, [curved], np.arange(0, 400, 2), None)
+    scores, _ = Outlyingness(5).fit(curved, [curved], np.arange(0, 400, 2), None)
     assert np.median(scores) == pytest.approx(1, abs=0.2)
 
 
@@ -125,9 +125,9 @@ def test_a_group_of_outliers_is_trimmed(curved, scale):
     np.testing.assert_array_equal(most_concentrated(X, 0), np.arange(480))
 
 
-def test_of_fewer_rows_than_features_none_is_trimmed(curved):
-    np.testing.assert_array_equal(most_concentrated(curved[:10], 0.2), np.arange(10))
-    assert len(most_concentrated(curved[:11], 0.2)) == 9
+def test_of_fewer_than_five_rows_a_feature_none_is_trimmed(curved):
+    np.testing.assert_array_equal(most_concentrated(curved[:48], 0.2), np.arange(48))
+    assert len(most_concentrated(curved[:50], 0.2)) == 40
 
 
 # Laws.
@@ -180,6 +180,25 @@ def test_auto_flags_few_of_clean_rows_and_most_of_strange_ones(curved):
     assert (detector().fit(curved).predict(curved) == -1).mean() < 0.1
 
 
+@pytest.mark.parametrize("n_features", [5, 50, 100, 200])
+def test_auto_flags_few_new_rows_however_wide(n_features):
+    X = np.random.default_rng(0).normal(size=(600, n_features))
+    model = detector().fit(X[:300])
+    assert (model.predict(X[300:]) == -1).mean() < 0.05
+    assert (model.predict(2 * X[300:]) == -1).mean() > 0.5
+
+
+def test_huge_values_are_outliers(curved):
+    model = detector().fit(curved)
+    huge = np.tile(curved[0], (3, 1))
+    huge[:, 1] = [1e100, -1e200, np.finfo(float).max]
+    with np.errstate(all="raise"):
+        scores = model.score_samples(huge)
+    assert np.isfinite(scores).all() and (model.predict(huge) == -1).all()
+    both = np.vstack([curved, huge])
+    assert np.isfinite(detector().fit(both).score_samples(both)).all()
+
+
 def test_outliers_among_the_training_rows_cost_little():
     rng = np.random.default_rng(0)
     scales = 3.0 / np.arange(1, 9)
@@ -230,7 +249,7 @@ def test_an_ensemble_averages_the_distances_of_its_members(curved):
     views = model._views(curved)
     assert np.abs(views[0] - views[1]).max() > 1e-3
     everything = np.arange(len(curved))
-    scores = Outlyingness(5).fit(curved, views, everything, None)
+    scores, _ = Outlyingness(5).fit(curved, views, everything, None)
     np.testing.assert_allclose(-model.score_samples(curved), scores)
 
 
