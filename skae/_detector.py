@@ -103,8 +103,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     shrunk towards a multiple of the identity (Ledoit and Wolf). Of more than 10,000
     training rows, as many are drawn for the others to be compared with. A training row
     is not compared with itself, nor is a new row with one that equals it. Where `trim`
-    would leave fewer than five rows a feature, it leaves out none: the distances of so
-    few rows from themselves say little [5]_. Values beyond 1e60 count as 1e60.
+    would leave fewer than two rows a feature, it leaves out none: the distances of so
+    few rows from themselves say little. Values beyond 1e60 count as 1e60.
 
     References
     ----------
@@ -116,9 +116,6 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     .. [4] Radovanovic, M., Nanopoulos, A. and Ivanovic, M. (2010). Hubs in space:
        popular nearest neighbors in high-dimensional data. Journal of Machine Learning
        Research, 11, 2487-2531.
-    .. [5] Rousseeuw, P. J. and van Zomeren, B. C. (1990). Unmasking multivariate
-       outliers and leverage points. Journal of the American Statistical Association,
-       85(411), 633-639.
 
     Examples
     --------

@@ -11,8 +11,9 @@ _N_REFERENCES = 10_000
 # Times that the covariance is learned and the farthest rows are found anew.
 _N_CONCENTRATIONS = 3
 
-# Rows of each feature without which robust distances say little.
-_ROWS_A_FEATURE = 5
+# Rows a feature, without which a covariance says too little to leave rows out by: of
+# reconstruction and residual side by side, there would be more columns than rows.
+_ROWS_A_FEATURE = 2
 
 # Parts of the rows, each of which is scored by what the others teach.
 _N_FOLDS = 5
@@ -32,8 +33,8 @@ def most_concentrated(X, share):
 
     Mahalanobis distances are learned from the nearest rows and the nearest rows are
     found by these distances, in turn [1]_; the first ones are the half that is nearest
-    to the median, by the sum of absolute differences. Where fewer than five rows a
-    feature would be left, distances say little [2]_, and none is left out.
+    to the median, by the sum of absolute differences. Where fewer than two rows a
+    feature would be left, distances say little, and none is left out.
 
     Parameters
     ----------
@@ -51,9 +52,6 @@ def most_concentrated(X, share):
     ----------
     .. [1] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the
        minimum covariance determinant estimator. Technometrics, 41(3), 212-223.
-    .. [2] Rousseeuw, P. J. and van Zomeren, B. C. (1990). Unmasking multivariate
-       outliers and leverage points. Journal of the American Statistical Association,
-       85(411), 633-639.
     """
     n_kept = len(X) - int(share * len(X))
     if n_kept == len(X) or n_kept < _ROWS_A_FEATURE * X.shape[1]:

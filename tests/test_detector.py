@@ -125,9 +125,9 @@ def test_a_group_of_outliers_is_trimmed(curved, scale):
     np.testing.assert_array_equal(most_concentrated(X, 0), np.arange(480))
 
 
-def test_of_fewer_than_five_rows_a_feature_none_is_trimmed(curved):
-    np.testing.assert_array_equal(most_concentrated(curved[:48], 0.2), np.arange(48))
-    assert len(most_concentrated(curved[:50], 0.2)) == 40
+def test_of_fewer_than_two_rows_a_feature_none_is_trimmed(curved):
+    np.testing.assert_array_equal(most_concentrated(curved[:18], 0.2), np.arange(18))
+    assert len(most_concentrated(curved[:20], 0.2)) == 16
 
 
 # Laws.
