@@ -7,15 +7,15 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skae._sklearn import check_array, is_pandas_na, is_scalar_nan
+from skae._sklearn import check_array, is_pandas_na
 
 
 def split_labels(y, classes=None):
     """The mask of the labelled rows, and their labels.
 
-    Rows whose y is missing (None, NaN, pandas.NA) are unlabelled. Where none is
-    missing, those with the number -1 are, as in `sklearn.semi_supervised`; not where y
-    holds -1 and 1 alone, nor where -1 is one of the `classes` that are known already.
+    Rows whose y is missing (None, NaN, NaT, pandas.NA) are unlabelled, and those with
+    the number -1 are, as in `sklearn.semi_supervised`; but -1 is a class where y holds
+    -1 and 1 alone, or where it is one of the `classes` that are known already.
 
     Parameters
     ----------
@@ -32,12 +32,13 @@ def split_labels(y, classes=None):
         Of the labelled rows, in the dtype that they have without the others.
     """
     y = _as_vector(y)
-    is_labelled = ~_is_missing(y)
-    if is_labelled.all() and not _is_a_class(y, classes):
-        is_labelled = ~_is_marked(y)
-    labels = y[is_labelled]
-    if labels.dtype == object and not all(isinstance(v, str) for v in labels):
-        labels = np.asarray(labels.tolist())
+    is_missing, is_marked = _is_missing(y), _is_marked(y)
+    if classes is None:
+        is_class = _is_a_class(is_marked, is_missing, y[~(is_missing | is_marked)])
+    else:
+        is_class = _is_marked(classes).any()
+    is_labelled = ~(is_missing if is_class else is_missing | is_marked)
+    labels = _narrowed(y[is_labelled])
     if len(labels):
         labels = check_array(labels, dtype=None, ensure_2d=False, input_name="y")
         check_classification_targets(labels)
@@ -65,12 +66,26 @@ def _as_vector(y):
     return y
 
 
+def _narrowed(labels):
+    """Objects in the dtype that they share; strings stay objects."""
+    if labels.dtype != object or all(isinstance(v, str) for v in labels):
+        return labels
+    if any(isinstance(v, str) for v in labels):
+        types = sorted({type(v).__name__ for v in labels})
+        raise ValueError(
+            f"y mixes labels of the types {types}: make them all strings or all "
+            "numbers."
+        )
+    return np.asarray(labels.tolist())
+
+
 def _is_missing(y):
-    if y.dtype.kind == "f":
+    if y.dtype.kind in "fmM":
         return np.isnan(y)
     if y.dtype != object:
         return np.zeros(len(y), dtype=bool)
-    found = [v is None or is_scalar_nan(v) or is_pandas_na(v) for v in y]
+    # NaN and NaT differ from themselves; the comparison of pandas.NA has no truth.
+    found = [v is None or is_pandas_na(v) or v != v for v in y]
     return np.array(found, dtype=bool)
 
 
@@ -83,14 +98,18 @@ def _is_marked(y):
     return np.array([isinstance(v, Number) and v == -1 for v in y], dtype=bool)
 
 
-def _is_a_class(y, classes):
-    """Whether -1 is a class of y, which has no missing value."""
-    if classes is not None:
-        return _is_marked(classes).any()
-    is_marked = _is_marked(y)
-    others = y[~is_marked]
-    is_binary = is_marked.any() and len(others) and all(v == 1 for v in set(others))
-    if is_binary:
+def _is_a_class(is_marked, is_missing, others):
+    """Whether -1 is a class of y: it is beside 1 alone."""
+    if not is_marked.any():
+        return False
+    is_binary = len(others) > 0 and (others == 1).all()
+    if is_missing.any() and not is_binary:
+        # Either reading is wrong for some y, and a fold may lack the missing values.
+        raise ValueError(
+            "y holds -1 as well as missing values (None, NaN): if both mark unlabelled "
+            "rows, use one of them; if -1 is a class, give it another name."
+        )
+    if is_binary and not is_missing.any():
         warnings.warn(
             "y holds -1 and 1 alone: they are taken for two classes. If -1 marks "
             "unlabelled rows, the others have one class only; if both are classes, "

@@ -51,10 +51,8 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     features of the labelled rows: with many rows and few labels the transformer finds
     what the rows have in common, and little is left for the classifier to learn [1]_.
 
-    A row is unlabelled where its `y` is None or NaN. Where no `y` is, the number -1
-    marks the unlabelled rows, as in :mod:`sklearn.semi_supervised`; but where `y` holds
-    -1 and 1 alone, these are taken for two classes, and a warning says so. So with NaN
-    or None among the labels -1 is a class like any other.
+    A row is unlabelled where its `y` is None, NaN or the number -1, as in
+    :mod:`sklearn.semi_supervised`; -1 and 1 alone are two classes, see the Notes.
 
     Parameters
     ----------
@@ -66,10 +64,11 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         :class:`~sklearn.semi_supervised.LabelPropagation`,
         :class:`~sklearn.semi_supervised.SelfTrainingClassifier` and a pipeline that
         ends in one of them see all rows, with -1 for the unlabelled ones and the ranks
-        of the classes for the others.
+        of the classes for the others. A search over one of them is refused; see the
+        Notes.
     passthrough : bool, default=False
-        Whether the classifier sees the columns of X beside the features, which come
-        first.
+        Whether the classifier sees the columns of X, which must be numbers then, beside
+        the features, which come first.
 
     Attributes
     ----------
@@ -94,8 +93,19 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     -----
     `score` leaves unlabelled rows out; so does a search or a cross-validation that
     scores by it. For other scorers give it the folds that have no such rows to test on:
-    ``GridSearchCV(model, grid, scoring="roc_auc", cv=LabelledFolds(5))``. Numbers with
-    NaN always need these: scikit-learn's own folds refuse them.
+    ``GridSearchCV(model, grid, scoring="roc_auc", cv=LabelledFolds(5))``. With None or
+    NaN in `y`, beside numbers or strings, use these for any scorer: scikit-learn's
+    stratified folds, ``cv=3`` often among them, fail there.
+
+    Where `y` holds -1 and 1 alone, they are taken for two classes. A warning says so,
+    unless None or NaN marks other rows. A `y` with -1, None or NaN, and another class
+    than 1 is refused: -1 may be a class there or one more mark, and a fold without None
+    would not show which.
+
+    A search belongs outside, where its folds keep the unlabelled rows:
+    ``GridSearchCV(SemiSupervisedClassifier(transformer, LabelSpreading()),
+    {"classifier__gamma": [1, 10]}, cv=LabelledFolds())``. As `classifier` it would see
+    the labelled rows alone.
 
     `sample_weight` and other parameters of `fit` are the classifier's, of the labelled
     rows; with metadata routing the transformer may request some too.
@@ -142,7 +152,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows, as the transformer takes them.
         y : array-like of shape (n_samples,)
-            Labels; None, NaN or -1 where there is none.
+            Labels; None, NaN, NaT or -1 where there is none.
         **params : dict
             `sample_weight` of shape (n_samples,), for the classifier; with metadata
             routing whatever transformer and classifier request.
@@ -155,12 +165,16 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If no row has a label, or all labels are the same.
+            If no row has a label, all labels are the same, `y` mixes strings and
+            numbers, or the meaning of -1 is not clear.
         """
         X, y = indexable(X, y)
         is_labelled, labels = split_labels(y)
         classes, ranks = np.unique(labels, return_inverse=True)
         self._check_classes(classes)
+        _check_no_inner_folds(self.classifier)
+        if self.passthrough:
+            _check_numbers(X)
         params = self._route(params)
         weight = params.classifier.fit.get("sample_weight")
         _check_weight(weight, is_labelled, ranks)
@@ -307,6 +321,8 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         """Parameters of both parts' fit."""
         others = {name: v for name, v in params.items() if name != "sample_weight"}
         _raise_for_params(others, self, "fit")
+        if params.get("sample_weight") is None:
+            params = others
         if _routing_enabled():
             return process_routing(self, "fit", **params)
         if params and not has_fit_parameter(self.classifier, "sample_weight"):
@@ -349,6 +365,32 @@ def _last_step(classifier):
     while isinstance(classifier, Pipeline):
         classifier = classifier.steps[-1][1]
     return classifier
+
+
+def _check_no_inner_folds(classifier):
+    """Raise where a search would hide the unlabelled rows from what learns by them."""
+    search = _last_step(classifier)
+    inner = _last_step(getattr(search, "estimator", None))
+    if hasattr(search, "cv") and isinstance(inner, _SEMI_SUPERVISED):
+        outer, name = type(search).__name__, type(inner).__name__
+        raise ValueError(
+            f"{outer} would show {name} the labelled rows alone. Put it outside: "
+            f"{outer}(SemiSupervisedClassifier(transformer, {name}()), ..., "
+            "cv=LabelledFolds())."
+        )
+
+
+def _check_numbers(X):
+    """Raise where passthrough would show the classifier what is no number."""
+    columns = X if sparse.issparse(X) else np.asarray(X)
+    if columns.dtype.kind in "biufc":
+        return
+    try:
+        columns.astype(float)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"passthrough=True needs an X of numbers for the classifier: {error}"
+        ) from error
 
 
 def _check_weight(weight, is_labelled, ranks):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, check_cv
 from sklearn.utils import indexable
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skae._labels import split_labels
 
@@ -91,6 +92,16 @@ class LabelledFolds(BaseCrossValidator):
         rows, _, labels, groups = _labelled(X, y, groups)
         folds = check_cv(self.cv, labels, classifier=True)
         return folds.get_n_splits(rows, labels, groups)
+
+    def get_metadata_routing(self):
+        """Return what `split` requests, which is what `cv` does.
+
+        Returns
+        -------
+        routing : MetadataRequest
+            With `groups` where `cv` is a splitter of groups.
+        """
+        return get_routing_for_object(check_cv(self.cv))
 
 
 def _labelled(X, y, groups):

@@ -7,6 +7,7 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.frozen import FrozenEstimator
@@ -20,7 +21,7 @@ from sklearn.model_selection import (
 )
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import (
@@ -214,9 +215,11 @@ MARKED = [
     ["cat", "dog", "cat", "dog", -1, -1],
     np.array(["cat", "dog", "cat", "dog", -1, -1], dtype=object),
     pd.Series(["cat", "dog", "cat", "dog", None, None], dtype="category"),
-    # With missing values -1 is a class.
+    np.array(["2026", "2027", "2026", "2027", "NaT", "NaT"], dtype="datetime64[Y]"),
+    [*np.array(["2026", "2027", "2026", "2027", "NaT", "NaT"], dtype="datetime64[D]")],
+    # Beside 1 alone -1 is a class.
     [-1, 1, -1, 1, None, None],
-    [-1.0, 7.0, -1.0, 7.0, np.nan, np.nan],
+    [-1.0, 1.0, -1.0, 1.0, np.nan, np.nan],
 ]
 SMALL = np.array([[0.0], [1.0], [0.1], [0.9], [0.05], [5.0]])
 
@@ -242,6 +245,22 @@ def test_minus_one_and_one_alone_are_two_classes():
     # Of a classifier of other classes they are an unlabelled row and one more.
     model.fit(SMALL, [0, 1, 0, 1, -1, -1])
     assert model.score(SMALL[:2], [-1, 1]) == 1.0
+    assert model.score(SMALL[:3], [-1, 1, None]) == 1.0
+
+
+@pytest.mark.parametrize("third", [0, 7.0, "cat"])
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_minus_one_that_would_change_its_meaning_with_the_fold_is_refused(
+    third, missing
+):
+    y = np.array([-1, third, -1, third, -1, 2 if third != "cat" else "dog"], object)
+    model = SemiSupervisedClassifier(StandardScaler(), SVC())
+    assert -1 not in model.fit(SMALL, y).classes_
+    whole, X = np.append(y, [missing]), np.append(SMALL, [[0.0]], axis=0)
+    with pytest.raises(ValueError, match="-1 as well as missing"):
+        SemiSupervisedClassifier(Untouched(), SVC()).fit(X, whole)
+    with pytest.raises(ValueError, match="-1 as well as missing"):
+        next(LabelledFolds(2).split(X, whole))
 
 
 class Untouched(BaseEstimator):
@@ -263,6 +282,8 @@ FAULTS = [
     (["cat", "cat", None, None, None, None], "one class alone: 'cat'"),
     ([0.3, 0.1, 0.7, 0.2, np.nan, np.nan], "continuous"),
     ([0, 1, np.inf, 1, 0, 1.0], "infinity"),
+    ([1, "cat", 1, "cat", None, None], r"mixes labels of the types \['int', 'str'\]"),
+    ([1, "cat", 1, "cat", -1, -1], "mixes labels"),
     (np.array(["cat", "dog", "cat", "dog", "nan", "nan"]), "dtype=object"),
     (np.array(["cat", "dog", "cat", "dog", -1, -1]), "dtype=object"),
     ([0, 1, 0, 1, -1], "inconsistent numbers"),
@@ -291,6 +312,46 @@ def test_faults_of_parameters_are_named_before_training():
     model = SemiSupervisedClassifier(StandardScaler(), SVC()).fit(SMALL, y)
     with pytest.raises(ValueError, match="no label to score"):
         model.score(SMALL, [-1] * 6)
+
+
+@pytest.mark.parametrize("wrap", [lambda c: c, lambda c: make_pipeline(PCA(), c)])
+@pytest.mark.parametrize("inner", [LabelSpreading(), SelfTrainingClassifier(SVC())])
+def test_a_search_over_what_learns_from_all_rows_is_refused(wrap, inner):
+    search = wrap(GridSearchCV(wrap(inner), {}))
+    message = f"GridSearchCV would show {type(inner).__name__} the labelled rows alone"
+    with pytest.raises(ValueError, match=message):
+        SemiSupervisedClassifier(Untouched(), search).fit(SMALL, [0, 1, 0, 1, -1, -1])
+
+
+def test_a_search_over_what_learns_from_labelled_rows_sees_these(partly):
+    X, y = partly
+    search = GridSearchCV(SVC(), {"C": [0.1, 10.0]}, cv=3)
+    model = SemiSupervisedClassifier(PCA(8, random_state=0), search).fit(X, y)
+    codes = PCA(8, random_state=0).fit(X).transform(X[y >= 0])
+    alone = clone(search).fit(codes, y[y >= 0])
+    assert model.classifier_.best_score_ == alone.best_score_
+    # Self-training sees all rows, and its own search the labelled ones.
+    outer = SelfTrainingClassifier(GridSearchCV(LogisticRegression(), {}, cv=3))
+    assert SemiSupervisedClassifier(PCA(8), outer).fit(X, y).score(X, y) > 0.9
+
+
+def test_passthrough_wants_numbers():
+    X = pd.DataFrame({"length": SMALL[:, 0], "kind": list("abaacc")})
+    y = [0, 1, 0, 1, -1, -1]
+    model = SemiSupervisedClassifier(Untouched(), SVC(), passthrough=True)
+    with pytest.raises(ValueError, match=r"passthrough=True needs .* numbers.*'a'"):
+        model.fit(X, y)
+    columns = make_column_transformer((OneHotEncoder(), ["kind"]))
+    encoded = SemiSupervisedClassifier(columns, SVC()).fit(X, y)
+    assert encoded.classifier_.n_features_in_ == 3
+    # Columns of numbers and of truth values are an array of objects together.
+    mixed = pd.DataFrame({"length": SMALL[:, 0], "is_a": X["kind"] == "a"})
+    for each in (mixed, mixed.astype(object)):
+        model = SemiSupervisedClassifier(StandardScaler(), SVC(), passthrough=True)
+        assert_array_equal(
+            model.fit(each, y).predict(each),
+            model.fit(mixed.astype(float), y).predict(mixed.astype(float)),
+        )
 
 
 # Weights and their routes.
@@ -327,6 +388,14 @@ def test_weights_of_unlabelled_rows_say_nothing(rows):
     first = clone(model).fit(X, y, sample_weight=weight)
     second = clone(model).fit(X, y, sample_weight=np.where(y < 0, 99, weight))
     assert_array_equal(first.decision_function(X), second.decision_function(X))
+
+
+def test_a_weight_of_none_is_no_weight(partly):
+    X, y = partly
+    model = SemiSupervisedClassifier(PCA(8, random_state=0), KNeighborsClassifier())
+    expected = model.fit(X, y).predict_proba(X)
+    model.fit(X, y, sample_weight=None)
+    assert_array_equal(model.predict_proba(X), expected)
 
 
 def test_the_score_is_weighted(rows):
@@ -387,6 +456,30 @@ def test_metadata_routing_through_a_search(rows, routing):
         svc = SVC().fit(pca.transform(X[known]), y[known], sample_weight=weight[known])
         predicted = svc.predict(pca.transform(X[test]))
         assert score == accuracy_score(y[test], predicted, sample_weight=weight[test])
+
+
+def test_groups_reach_the_splitter_through_routing(binary, routing):
+    X, y = binary
+    groups = np.arange(200) // 10
+    model = SemiSupervisedClassifier(PCA(3), SVC())
+    folds = LabelledFolds(GroupKFold(3))
+    expected = by_hand(X, y, 1.0, accuracy_score, folds.split(X, y, groups))
+    found = cross_validate(model, X, y, cv=folds, params={"groups": groups})
+    assert_allclose(np.mean(found["test_score"]), expected, rtol=1e-12)
+    search = GridSearchCV(model, {"classifier__C": [1.0]}, cv=folds)
+    assert_allclose(search.fit(X, y, groups=groups).best_score_, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cv", [4, StratifiedKFold(4)])
+def test_groups_that_no_splitter_asks_for(cv, binary, routing):
+    X, y = binary
+    model = SemiSupervisedClassifier(PCA(3), SVC())
+    # scikit-learn 1.6.0 takes no `params=None` with routing.
+    found = cross_validate(model, X, y, cv=LabelledFolds(cv), params={})
+    expected = by_hand(X, y, 1.0, accuracy_score, LabelledFolds(4).split(X, y))
+    assert_allclose(np.mean(found["test_score"]), expected, rtol=1e-12)
+    with pytest.raises(TypeError, match=r"unexpected.*groups"):
+        cross_validate(model, X, y, cv=LabelledFolds(cv), params={"groups": y})
 
 
 # Searches.
