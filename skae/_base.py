@@ -235,8 +235,8 @@ class BaseAutoencoder(
         n_imputations : int or None, default=None
             None fills in conditional means. A number returns as many tables, their
             cells drawn from the conditional law: what differs between them is what the
-            observed cells leave open (multiple imputation [2]_). The spread around a
-            reconstruction of a squared or absolute error is that of the normal law.
+            observed cells leave open (multiple imputation [2]_). Of an autoencoder, it
+            is what the normal law leaves open.
         random_state : int, RandomState instance or None, default=None
             Of the imputations that are drawn; means are the same in every call.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
-from sklearn import config_context
+from sklearn import clone, config_context
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -109,6 +109,25 @@ def test_each_turn_raises_the_likelihood(factors):
         law = fit_normal(X, 4, 0.0, law)
         scores.append(float(law.log_prob(X).mean()))
     assert np.all(np.diff(scores) > -1e-10)
+
+
+def test_law_does_not_depend_on_the_units(factors):
+    X, units = with_holes(factors, 0.4), np.logspace(-6, 6, factors.shape[1])
+    law, other = (normal_law(torch.from_numpy(Z), 0) for Z in (X, X * units))
+    np.testing.assert_allclose(other.mean, units * law.mean.numpy())
+    truth = np.outer(units, units) * law.covariance.numpy()
+    np.testing.assert_allclose(other.covariance, truth, rtol=1e-6)
+    completed = units * law.complete(torch.from_numpy(X)).numpy()
+    np.testing.assert_allclose(other.complete(torch.from_numpy(X * units)), completed)
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+def test_constant_features_are_filled_with_their_value(factors, E):
+    X = with_holes(np.column_stack([factors, np.full(len(factors), 5.0)]), 0.3)
+    model = E(2, allow_nan=True, max_iter=3, random_state=0).fit(X)
+    drawn = model.impute(X, n_imputations=5, random_state=0)
+    for filled in (model.impute(X), *drawn):
+        np.testing.assert_allclose(filled[:, -1], 5, rtol=1e-6)
 
 
 def test_law_finds_the_covariance_of_incomplete_rows(factors):
@@ -253,12 +272,21 @@ def test_errors_of_observed_cells_are_in_data_units(factors, loss):
         np.testing.assert_allclose(model.score_samples(unit * X), truth, rtol=1e-4)
 
 
-@pytest.mark.parametrize("E", ESTIMATORS)
-def test_intervals_of_imputations_cover(factors, E):
+@pytest.mark.parametrize(
+    "model",
+    [
+        AutoencoderTransformer(3),
+        AutoencoderTransformer(3, loss="gaussian"),
+        AutoencoderTransformer(3, loss="student_t"),
+        VAETransformer(3),
+    ],
+    ids=repr,
+)
+def test_intervals_of_imputations_cover(factors, model):
     X = with_holes(factors[:500], 0.4)
     is_missing = np.isnan(X)
     small = {"hidden_layer_sizes": (64, 32), "max_iter": 20}
-    model = E(3, allow_nan=True, random_state=0, **small).fit(X)
+    model = clone(model).set_params(allow_nan=True, random_state=0, **small).fit(X)
     drawn = model.impute(X, n_imputations=60, random_state=0)
     again = model.impute(X, n_imputations=60, random_state=0)
     np.testing.assert_array_equal(drawn, again)
@@ -295,7 +323,7 @@ def test_draws_of_as_many_latents_as_features_are_those_of_the_law(k):
     drawn = model.impute(X, n_imputations=200, random_state=0)
     inner = model.net_.module_
     scale, shift = inner.scale.numpy(), inner.shift.numpy()
-    law = NormalLaw(inner.law.mean, inner.law.loadings, inner.law.noise)
+    law = inner.law
     for row, values in zip(X[:20], drawn[:, :20].transpose(1, 0, 2)):
         hidden = np.isnan(row)
         _, covariance = conditional(law, (row - shift) / scale)

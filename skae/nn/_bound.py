@@ -76,6 +76,6 @@ def _exact_log_density(model: LatentModel, x: Tensor) -> Tensor:
         )
     else:  # of the observed cells, in units of their noise
         std = noise.sqrt()
-        law = NormalLaw(mean / std, weight / std[:, None], 1.0)
-        log_density = law.log_prob(x / std) - (~x.isnan()).double() @ std.log()
+        law = NormalLaw(mean, weight / std[:, None], 1.0, std)
+        log_density = law.log_prob(x)
     return model.of_data(log_density.to(x.dtype), x)

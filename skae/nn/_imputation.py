@@ -69,7 +69,8 @@ def conditional_mean(
         means = model.likelihood.mean(params.flatten(0, 1)).view(*params.shape[:2], -1)
         own = (weights[..., None] * means).sum(0)
     of_law = model.target(model.complete(x))
-    return model.in_data_units(of_law + model.share_of_missing * (own - of_law))
+    shift = (own - of_law).where(model.law.scale > 0, 0.0)
+    return model.in_data_units(of_law + model.share_of_missing * shift)
 
 
 def conditional_draws(
@@ -93,10 +94,11 @@ def conditional_draws(
     if model.spread_of_missing > 1:
         mean = (weights[..., None] * params).sum(0)[:, None]
         values = mean + model.spread_of_missing * (values - mean)
-    if model.share_of_missing < 1:
-        is_own = uniform_like(values[..., :1], generator) < model.share_of_missing
-        of_law = _drawn_from_law(model, x, n_imputations, generator)
-        values = values.where(is_own, of_law)
+    is_own = uniform_like(values[..., :1], generator) < model.share_of_missing
+    varies = model.law.scale > 0
+    if not (is_own.all() and varies.all()):
+        of_law = model.target(model.law.draw(x, n_imputations, generator))
+        values = values.where(is_own & varies, of_law)
     return model.in_data_units(values)
 
 
@@ -107,23 +109,18 @@ def _around_reconstructions(
     n_imputations: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draws of a point code. An error says nothing of the spread around it: the law of
-    the rows does."""
-    params = model.decode(model.best_code(x, n_steps))
-    if model.likelihood.is_density:
-        params = params.repeat_interleave(n_imputations, 0)
+    """Draws of a point code. It says nothing of the spread around it, the law of the
+    rows does: by itself, or through the code of a row that it completes where a
+    likelihood sees the data as they are."""
+    drawn = model.law.draw(x, n_imputations, generator)
+    if not model.likelihood.is_scaled:
+        params = model.decode(model.best_code(drawn.flatten(0, 1), n_steps))
         values = model.likelihood.sample(params, generator)
-        return model.in_data_units(values.unflatten(0, (len(x), -1)))
-    shift = model.likelihood.mean(params) - model.target(model.complete(x))
-    values = _drawn_from_law(model, x, n_imputations, generator)
-    return model.in_data_units(values + model.share_of_missing * shift[:, None])
-
-
-def _drawn_from_law(
-    model: LatentModel, x: Tensor, n_imputations: int, generator: torch.Generator
-) -> Tensor:
-    """(n, m, d)"""
-    return model.target(model.law.draw(x, n_imputations, generator))
+        return model.in_data_units(values.unflatten(0, drawn.shape[:2]))
+    own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
+    shift = (own - model.target(model.complete(x))).where(model.law.scale > 0, 0.0)
+    values = model.target(drawn) + model.share_of_missing * shift[:, None]
+    return model.in_data_units(values)
 
 
 def _weighted_draws(

@@ -1,9 +1,10 @@
 """A normal law of rows of which cells are missing, and its fit.
 
-.. math:: x \\sim N(m, W W^\\top + \\sigma^2 I)
+.. math:: x \\sim N(m, S (W W^\\top + \\sigma^2 I) S)
 
 With as many columns in `W` as the rank allows this is any covariance; with fewer it is
-probabilistic PCA. What the observed cells of a row say of the others is exact.
+probabilistic PCA of features in units of their scales, the diagonal `S`. What the
+observed cells of a row say of the others is exact.
 
 References
 ----------
@@ -57,14 +58,25 @@ class NormalLaw(nn.Module):
     loadings : Tensor of shape (d, r)
     noise : float or Tensor of shape ()
         Variance.
+    scale : Tensor of shape (d,) or None
+        Of the features, one by default; zero of a feature that is constant: it says
+        nothing, and always has its mean.
     """
 
-    def __init__(self, mean: Tensor, loadings: Tensor, noise: float | Tensor):
+    def __init__(
+        self,
+        mean: Tensor,
+        loadings: Tensor,
+        noise: float | Tensor,
+        scale: Tensor | None = None,
+    ):
         super().__init__()
         noise = torch.as_tensor(noise, dtype=torch.float64, device=mean.device)
+        scale = torch.ones_like(mean) if scale is None else scale
         self.register_buffer("mean", mean.double())
         self.register_buffer("loadings", loadings.double())
         self.register_buffer("noise", noise)
+        self.register_buffer("scale", scale.double())
 
     def _apply(self, function, recurse=True):
         """Stay in float64: nearly equal features leave few digits to lose."""
@@ -76,8 +88,8 @@ class NormalLaw(nn.Module):
     @property
     def covariance(self) -> Tensor:
         """(d, d)"""
-        identity = torch.eye(len(self.mean)).to(self.mean)
-        return self.loadings @ self.loadings.T + self.noise * identity
+        loadings = self.scale[:, None] * self.loadings
+        return loadings @ loadings.T + self.noise * torch.diag(self.scale.square())
 
     def complete(self, x: Tensor) -> Tensor:
         """Rows with the missing cells at their conditional means."""
@@ -86,7 +98,7 @@ class NormalLaw(nn.Module):
             return x
         with torch.no_grad():
             fitted = torch.cat([part.fitted for part in self._conditionals(x)])
-        return torch.where(is_missing, fitted.to(x.dtype), x)
+        return torch.where(is_missing, (self.mean + self.scale * fitted).to(x.dtype), x)
 
     def draw(self, x: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:
         """Rows with the missing cells drawn from their conditional law, (n, m, d)."""
@@ -103,27 +115,31 @@ class NormalLaw(nn.Module):
             )
             drawn = self.loadings @ z + normal[:, rank:]  # (n, d, m)
             found.append(part.fitted[:, None] + self.noise.sqrt() * drawn.mT)
-        return torch.cat(found).to(x.dtype).where(x.isnan()[:, None], x[:, None])
+        values = self.mean + self.scale * torch.cat(found)
+        return values.to(x.dtype).where(x.isnan()[:, None], x[:, None])
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log-density (n,) of the observed cells."""
-        return torch.cat([part.log_prob for part in self._conditionals(x)])
+        """Log-density (n,) of the observed cells of features that vary."""
+        log_prob = torch.cat([part.log_prob for part in self._conditionals(x)])
+        log_scale = self.scale.where(self.scale > 0, 1.0).log()
+        return log_prob - (~x.isnan()).to(log_scale) @ log_scale
 
     def _conditionals(self, x: Tensor) -> Iterator["_Conditional"]:
         d, rank = self.loadings.shape
         size = max(1, _MOST_KEPT // (rank * max(rank, d) + d))
         squares = (self.loadings[:, :, None] * self.loadings[:, None, :]).flatten(1)
+        factor = self.scale.reciprocal().where(self.scale > 0, math.nan)
         for rows in x.double().split(size):
-            yield _Conditional(self, rows, squares)
+            yield _Conditional(self, (rows - self.mean) * factor, squares)
 
 
 class _Conditional:
-    """What the observed cells of rows say under a normal law.
+    """What the observed cells of centred and scaled rows say under a normal law.
 
     Attributes
     ----------
     residual, is_observed : Tensor of shape (n, d)
-        Centred rows, zero where they are missing, and ones where they are not.
+        Rows, zero where they are missing, and ones where they are not.
     factor : Tensor of shape (n, r, r)
         Cholesky factor of ``noise I + W_o' W_o``.
     fitted : Tensor of shape (n, d)
@@ -135,13 +151,13 @@ class _Conditional:
         loadings, noise = law.loadings, law.noise
         rank = loadings.shape[1]
         self.is_observed = (~x.isnan()).to(loadings)
-        self.residual = (x - law.mean).nan_to_num()
+        self.residual = x.nan_to_num()
         gram = (self.is_observed @ squares).unflatten(1, (rank, rank))
         gram.diagonal(dim1=1, dim2=2).add_(noise)
         self.factor = torch.linalg.cholesky(gram)
         projected = self.residual @ loadings
         latents = torch.cholesky_solve(projected[..., None], self.factor)[..., 0]
-        self.fitted = law.mean + latents @ loadings.T
+        self.fitted = latents @ loadings.T
         n_observed = self.is_observed.sum(1)
         explained = (projected * latents).sum(1)
         distance = (self.residual.square().sum(1) - explained) / noise
@@ -152,7 +168,8 @@ class _Conditional:
 
 @torch.no_grad()
 def normal_law(x: Tensor, seed: int) -> NormalLaw:
-    """The normal law that tells hidden cells best, fitted to all rows.
+    """The normal law that tells hidden cells best, fitted to all rows, whose features
+    are divided by their deviations for it.
 
     Parameters
     ----------
@@ -164,6 +181,13 @@ def normal_law(x: Tensor, seed: int) -> NormalLaw:
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(x), generator=generator)[:_MOST_ROWS]
     x = x[order.to(x.device)]
+    centre = mean_of_observed(x, 0)
+    scale = mean_of_observed((x - centre).square(), 0).sqrt()
+    law = _law_of_scaled((x - centre) / scale.where(scale > 0, 1.0), generator)
+    return NormalLaw(centre + scale * law.mean, law.loadings, law.noise, scale)
+
+
+def _law_of_scaled(x: Tensor, generator: torch.Generator) -> NormalLaw:
     rank = min(x.shape[1] - 1, _LARGEST_RANK)
     n_times = times_to_hide(x, _HIDDEN_SHARE)
     hidden = [_hidden_cells(x, generator) for _ in range(n_times)]
@@ -236,7 +260,7 @@ def _expected_moments(law: NormalLaw, x: Tensor) -> tuple[Tensor, Tensor, float]
     log_prob = 0.0
     for part in law._conditionals(x):
         is_missing = 1 - part.is_observed
-        row = torch.where(is_missing > 0, part.fitted - law.mean, part.residual)
+        row = torch.where(is_missing > 0, part.fitted, part.residual)
         total += row.sum(0)
         square += row.T @ row
         square.diagonal().add_(law.noise * is_missing.sum(0))
