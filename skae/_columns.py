@@ -1,11 +1,11 @@
 """From what users say of a likelihood, or of each column's, to the module."""
 
-import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from skae._plugins import make_own
 from skae._sklearn import _get_column_indices
 from skae.nn.likelihoods import Categorical, Columns, Likelihood
 
@@ -88,7 +88,13 @@ def _kind(x: Tensor) -> str:
 
 def _by_columns(pairs: list, registry: dict, frame, X: Tensor) -> Columns:
     parts, indices, owner = [], [], {}
-    for choice, columns in pairs:
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(
+                "A list of likelihoods must hold pairs (likelihood, columns); got "
+                f"{pair!r}."
+            )
+        choice, columns = pair
         if callable(columns):
             columns = columns(frame)
         found = [int(j) for j in _get_column_indices(frame, columns)]
@@ -115,13 +121,18 @@ def _by_columns(pairs: list, registry: dict, frame, X: Tensor) -> Columns:
 
 
 def _make(choice, registry: dict, n_features: int) -> Likelihood:
-    if isinstance(choice, nn.Module):
-        return copy.deepcopy(choice)
-    if callable(choice):
-        return choice(n_features)
-    if choice not in registry:
-        raise ValueError(f"{choice!r} is not one of {', '.join(map(repr, registry))}.")
-    return registry[choice](n_features)
+    if isinstance(choice, str):
+        if choice not in registry:
+            known = ", ".join(map(repr, registry))
+            raise ValueError(f"{choice!r} is not one of {known}.")
+        return registry[choice](n_features)
+    made = make_own("likelihood", choice, Likelihood, n_features)
+    if made.n_features != n_features:
+        raise ValueError(
+            f"likelihood={choice!r} is for {made.n_features} features, but gets "
+            f"{n_features}."
+        )
+    return made
 
 
 def check_support(likelihood: Likelihood, X: Tensor, names: list[str] | None) -> None:

@@ -1,13 +1,16 @@
-"""From what users say of a noise or a penalty to what the net takes."""
+"""From what users say of a noise, a penalty or a prior to what the net takes."""
 
 import copy
 from functools import partial
 from numbers import Real
 
-from torch import nn
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from skae.nn._corruption import BELOW, NOISES, UP_TO
+from skae.nn._options import plain
 from skae.nn.penalties import PENALTIES, Given, Penalty, Weighted
+from skae.nn.priors import PRIORS, Fixed, Prior
 
 
 def make_corruption(noise, level):
@@ -21,7 +24,7 @@ def make_corruption(noise, level):
     if noise is None or level == 0:
         return None
     if not isinstance(noise, str):
-        return partial(_corrupt, noise, level)
+        return partial(_corrupt, noise, float(level))
     if noise in BELOW and not level < BELOW[noise]:
         raise ValueError(
             f"noise_level={level!r} is out of range: {noise!r} takes a share of the "
@@ -32,7 +35,7 @@ def make_corruption(noise, level):
             f"noise_level={level!r} is out of range: {noise!r} takes a share of the "
             f"cells within [0, {UP_TO[noise]:g}]."
         )
-    return partial(_corrupt, NOISES[noise], level)
+    return partial(_corrupt, NOISES[noise], float(level))
 
 
 def make_penalty(penalty, weight, *, has_posterior):
@@ -58,13 +61,61 @@ def make_penalty(penalty, weight, *, has_posterior):
     return combined
 
 
+def make_prior(prior, n_components, n_features):
+    """Return a new module of a name, a distribution, an object or a callable.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    ValueError
+        If it is over other codes.
+    """
+    if isinstance(prior, str):
+        return PRIORS[prior](n_components, n_features)
+    if isinstance(prior, Distribution):
+        return Fixed(n_components, prior)
+    made = make_own("prior", prior, Prior, n_components, n_features)
+    if made.n_components != n_components:
+        raise ValueError(
+            f"prior={prior!r} is over {made.n_components} components; codes have "
+            f"{n_components}."
+        )
+    if made.n_features not in (None, n_features):
+        raise ValueError(
+            f"prior={prior!r} is for {made.n_features} features; X has {n_features}."
+        )
+    return made
+
+
+def make_own(name, choice, kind, *sizes):
+    """Return a copy of the user's module, or what a callable makes of `sizes`.
+
+    Raises
+    ------
+    TypeError
+        If that is no `kind`.
+    """
+    if isinstance(choice, nn.Module):
+        made = copy.deepcopy(choice)
+    else:
+        made = choice(*sizes) if callable(choice) else choice
+    if not isinstance(made, kind):
+        raise TypeError(
+            f"{name}={choice!r} must be a name, or be or make a {kind.__name__}; got "
+            f"{made!r}."
+        )
+    return made
+
+
 def _weights(weight, n_penalties):
+    weight = plain(weight)
     weights = [weight] * n_penalties if isinstance(weight, Real) else list(weight)
     if len(weights) != n_penalties:
         raise ValueError(
             f"penalty_weight has {len(weights)} values for {n_penalties} penalties."
         )
-    for value in weights:
+    for value in map(plain, weights):
         if not isinstance(value, Real) or not value >= 0:
             raise ValueError(f"penalty_weight must be >= 0; got {value!r}.")
     return [float(value) for value in weights]
@@ -88,6 +139,11 @@ def _penalty(penalty):
 
 def _corrupt(noise, level, x, generator):
     seen = noise(x, level, generator)
+    if not isinstance(seen, Tensor):
+        raise TypeError(
+            f"noise={noise!r} must return a tensor of shape {tuple(x.shape)}; got "
+            f"{seen!r}."
+        )
     if seen.shape != x.shape:
         raise ValueError(
             f"noise={noise!r} must return rows of shape {tuple(x.shape)}; got "

@@ -1,6 +1,5 @@
 """The variational autoencoder."""
 
-import copy
 from numbers import Integral, Real
 
 import torch
@@ -8,6 +7,7 @@ from torch.distributions import Distribution
 
 from skae._arrays import like
 from skae._base import BaseAutoencoder
+from skae._plugins import make_prior
 from skae._posterior import (
     is_active,
     kl_per_component,
@@ -18,7 +18,7 @@ from skae._sklearn import Interval, StrOptions
 from skae.nn._bound import log_bound
 from skae.nn._latents import DiagonalNormal
 from skae.nn.likelihoods import LIKELIHOODS
-from skae.nn.priors import PRIORS, Fixed
+from skae.nn.priors import PRIORS
 
 # Draws of the posterior that missing cells are told by.
 _N_IMPUTATION_DRAWS = 500
@@ -442,12 +442,7 @@ class VAETransformer(BaseAutoencoder):
         return self.likelihood, LIKELIHOODS
 
     def _make_prior(self, n_components, n_features):
-        if isinstance(self.prior, Distribution):
-            return Fixed(n_components, self.prior)
-        prior = PRIORS[self.prior] if isinstance(self.prior, str) else self.prior
-        if isinstance(prior, torch.nn.Module):
-            return copy.deepcopy(prior)
-        return prior(n_components, n_features)
+        return make_prior(self.prior, n_components, n_features)
 
     def _check_parameters(self, previous):
         super()._check_parameters(previous)

@@ -654,6 +654,8 @@ BAD_OPTIONS = [
     (Attention(n_heads=5), "n_units=64 of Attention .* multiple of n_heads=5"),
     (Attention(n_layers=0), "n_layers of Attention .* got 0"),
     (Attention(dropout=-0.1), "dropout of Attention .* got -0.1"),
+    (Attention(n_units=np.bool_(True)), "n_units of Attention .* got True"),
+    (Recurrent(n_units=np.array(1.5)), "n_units of Recurrent .* got 1.5"),
 ]
 
 
@@ -696,6 +698,12 @@ def test_batch_normalisation_keeps_its_statistics():
 @pytest.mark.parametrize("architecture, match", BAD_CALLABLES)
 def test_bad_bodies_are_refused(architecture, match, no_training):
     with pytest.raises(ValueError, match=match):
+        AutoencoderTransformer(K, architecture=architecture).fit(rows())
+
+
+@pytest.mark.parametrize("architecture", [Convolutional, nn.Linear, nn.Linear(D, K)])
+def test_what_makes_no_bodies_is_refused(architecture, no_training):
+    with pytest.raises(TypeError, match=r"architecture must be .* such as .*MLP\(\)"):
         AutoencoderTransformer(K, architecture=architecture).fit(rows())
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from sklearn.compose import make_column_selector
+from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae._columns import choose
-from skae.nn.likelihoods import Laplace, Poisson
+from skae.nn.likelihoods import Gaussian, Laplace, Poisson
 
 NUMERIC, BINARY, COUNT = ["age", "income"], ["owner"], ["visits"]
 ONE_HOT = [[f"{name}_{level}" for level in "abc"] for name in ("job", "town", "car")]
@@ -183,6 +184,9 @@ BAD_LAWS = [
     ([("gaussian", slice(None)), ("poisson", COUNT)], "Column 3 is given twice"),
     ([("normal", slice(None))], "'normal' is not one of"),
     ([("gaussian", slice(None)), ("poisson", [])], "'poisson' has no columns"),
+    ([(Gaussian(2), slice(None))], r"likelihood=Gaussian\(\) is for 2 features, but"),
+    (Gaussian(5), r"likelihood=Gaussian\(\) is for 5 features, but gets 13"),
+    (lambda d: Gaussian(5), "likelihood=<function.* is for 5 features, but gets 13"),
 ]
 
 
@@ -190,6 +194,27 @@ BAD_LAWS = [
 def test_bad_laws_are_named(people, laws, message):
     with pytest.raises(ValueError, match=message):
         VAETransformer(2, likelihood=laws, **SMALL).fit(people)
+
+
+NO_LAWS = [
+    (lambda d: None, "likelihood=<function.*make a Likelihood; got None"),
+    (nn.Linear(2, 2), r"likelihood=Linear\(.*make a Likelihood"),
+    ([(5, slice(None))], "likelihood=5 must be a name, or be or make a Likelihood"),
+    ([(["gaussian"], slice(None))], r"likelihood=\['gaussian'\] must be a name"),
+    (["gaussian"], r"must hold pairs \(likelihood, columns\); got 'gaussian'"),
+    ([("gaussian",)], r"must hold pairs \(likelihood, columns\); got \('gaussian',\)"),
+    (["ga"], "must hold pairs .* got 'ga'"),
+]
+
+
+@pytest.mark.parametrize("laws, message", NO_LAWS)
+@pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])
+def test_what_is_no_law_is_named(estimator, people, laws, message):
+    name = "loss" if estimator is AutoencoderTransformer else "likelihood"
+    model = estimator(2, **{name: laws}, **SMALL)
+    with pytest.raises(TypeError, match=message):
+        model.fit(people)
+    assert not hasattr(model, "net_")
 
 
 def test_an_error_has_no_place_among_densities(people):

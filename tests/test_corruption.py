@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae._plugins import make_corruption
 from skae.nn._corruption import NOISES
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer]
@@ -161,6 +162,23 @@ def test_noise_of_another_shape_is_refused(iris):
     model = AutoencoderTransformer(2, noise=lambda x, level, g: x[:, :3], **SMALL)
     with pytest.raises(ValueError, match=r"must return rows of shape \(15, 4\); got"):
         model.fit(iris)
+
+
+@pytest.mark.parametrize("value", [None, 3.0])
+def test_noise_that_returns_no_tensor_is_refused(value, iris):
+    model = AutoencoderTransformer(2, noise=lambda *_: value, **SMALL)
+    match = rf"noise=.*return a tensor of shape \(15, 4\); got {value}"
+    with pytest.raises(TypeError, match=match):
+        model.fit(iris)
+
+
+def test_a_level_of_numpy_is_a_plain_number():
+    seen = []
+    corrupt = make_corruption(
+        lambda x, level, generator: seen.append(level) or x, np.float32(0.5)
+    )
+    corrupt(torch.zeros(2, 3), None)
+    assert seen == [0.5] and type(seen[0]) is float
 
 
 def test_what_a_fit_knew_of_its_noise_stays(curved):

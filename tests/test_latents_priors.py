@@ -5,9 +5,11 @@ import pytest
 import torch
 from scipy import stats
 from scipy.special import logsumexp
+from torch import distributions as laws
 
+from skae._plugins import make_prior
 from skae.nn._latents import DiagonalNormal, Point
-from skae.nn.priors import PRIORS, Fixed
+from skae.nn.priors import PRIORS, Fixed, Mixture, Normal, Vamp
 
 K, D = 3, 4
 FIXED = torch.distributions.Laplace(torch.zeros(K), torch.ones(K))
@@ -180,6 +182,81 @@ def test_pseudo_inputs_begin_at_training_rows():
 def test_a_distribution_of_the_wrong_size_is_refused():
     with pytest.raises(ValueError, match=r"shape.*3.*2 components"):
         Fixed(2, FIXED)
+
+
+NOT_REAL = {
+    "LogNormal": laws.LogNormal(0.0, 1.0),
+    "Gamma": laws.Gamma(1.0, 1.0),
+    "Uniform": laws.Uniform(-3.0, 3.0),
+    "Dirichlet": laws.Dirichlet(torch.ones(K)),
+    "Bernoulli": laws.Bernoulli(0.5),
+    "Poisson": laws.Poisson(torch.ones(K)),
+    "Independent": laws.Independent(laws.Exponential(torch.ones(K)), 1),
+}
+
+
+@pytest.mark.parametrize("name", NOT_REAL)
+def test_a_distribution_over_fewer_than_all_reals_is_refused(name):
+    with pytest.raises(ValueError, match=f"prior={name}.*all real numbers.*support is"):
+        Fixed(K, NOT_REAL[name])
+
+
+REAL = {
+    "student_t": laws.StudentT(3.0),
+    "gumbel": laws.Gumbel(0.0, 1.0),
+    "vectors": laws.MultivariateNormal(torch.zeros(K), torch.eye(K)),
+    "mixture": laws.MixtureSameFamily(
+        laws.Categorical(torch.ones(2)), laws.Normal(torch.zeros(2), torch.ones(2))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_distribution_over_all_reals_is_a_prior(name):
+    assert Fixed(K, REAL[name]).log_prob(noise(5, K)).isfinite().all()
+
+
+def test_a_users_distribution_need_not_name_its_support():
+    class Users(laws.Distribution):
+        def __init__(self):
+            super().__init__(event_shape=(K,), validate_args=False)
+
+    assert not Fixed(K, Users()).is_independent
+
+
+BAD_PRIORS = [
+    (Mixture(K + 1), ValueError, r"prior=Mixture\(\) is over 4 components; codes .* 3"),
+    (Vamp(K, D + 1), ValueError, r"prior=Vamp\(\) is for 5 features; X has 4"),
+    (lambda k, d: Mixture(2), ValueError, "is over 2 components; codes have 3"),
+    (lambda k, d: None, TypeError, "prior=<function.*make a Prior; got None"),
+    (laws.Normal, TypeError, r"prior=<class.*make a Prior; got Normal\("),
+    (torch.nn.Linear(2, 2), TypeError, r"prior=Linear\(.*make a Prior"),
+    (5, TypeError, "prior=5 must be a name, or be or make a Prior; got 5"),
+]
+
+
+@pytest.mark.parametrize("prior, error, match", BAD_PRIORS)
+def test_what_is_no_prior_of_such_codes_is_refused(prior, error, match):
+    with pytest.raises(error, match=match):
+        make_prior(prior, K, D)
+
+
+@pytest.mark.parametrize("prior", ["mixture", FIXED, Mixture, Mixture(K), Vamp(K, D)])
+def test_a_prior_is_made_anew(prior):
+    made = make_prior(prior, K, D)
+    assert made.n_components == K and made is not prior
+
+
+def test_draws_of_the_normal_law_do_not_depend_on_the_default_dtype():
+    def drawn():
+        return Normal(K).sample(5, torch.Generator().manual_seed(0))
+
+    expected = drawn()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(drawn(), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_posterior_log_prob_is_the_log_density():

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from torch.nn import functional as F
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae._plugins import make_penalty
 from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._model import LatentModel
 from skae.nn._terms import Terms
@@ -345,6 +346,8 @@ def test_bad_penalties_are_named_before_training(
         (lambda: KLSparsity("a"), r"target must lie within \(0, 1\); got 'a'"),
         (lambda: Contractive(1.5), "n_exact must be an integer >= 1; got 1.5"),
         (lambda: Adversarial((0,)), r"must hold integers >= 1; got \(0,\)"),
+        (lambda: Adversarial(8), "hidden_layer_sizes must hold integers >= 1; got 8"),
+        (lambda: Contractive(True), "n_exact must be an integer >= 1; got True"),
         (lambda: KLSparsity(1.0), r"target must lie within \(0, 1\)"),
         (lambda: Contractive(0), "n_exact must be an integer >= 1"),
     ],
@@ -381,6 +384,21 @@ def test_a_penalty_of_another_shape_is_refused(digits):
     )
     with pytest.raises(ValueError, match=r"for each of the \d+ rows; got the shape"):
         model.fit(digits)
+
+
+@pytest.mark.parametrize("value", [3.0, None])
+def test_a_penalty_that_returns_no_tensor_is_refused(value, digits):
+    model = AutoencoderTransformer(3, penalty=lambda *_: value, **SMALL)
+    with pytest.raises(TypeError, match=rf"penalty=.*return a tensor.*got {value}"):
+        model.fit(digits)
+
+
+@pytest.mark.parametrize(
+    "weight", [np.array(0.5), np.float32(0.5), torch.tensor(0.5), [np.array(0.5)]]
+)
+def test_a_weight_may_be_any_number(weight):
+    (found,) = make_penalty("l1", weight, has_posterior=False).weights
+    assert found == 0.5 and type(found) is float
 
 
 def test_a_shorter_code_follows_the_prior_too(digits):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._linear import linear
-from skae.nn._options import Options
+from skae.nn._options import Options, is_count
 
 Bodies = tuple[nn.Module | None, nn.Module | None]
 
@@ -17,7 +17,8 @@ Bodies = tuple[nn.Module | None, nn.Module | None]
 class Architecture(Options):
     """Base of the architecture objects: options, and a call that makes two bodies.
 
-    A search goes over them as ``architecture__channels``.
+    A search goes over them as ``architecture__channels``. A subclass checks its options
+    and makes the bodies in `_bodies`, where numbers are Python's.
     """
 
     # Numbers of dimensions that a row may have, and what a message calls its shapes.
@@ -50,6 +51,12 @@ class Architecture(Options):
         bodies : pair of nn.Module or None
             None is a zero map.
         """
+        sizes = sample_shape, hidden_layer_sizes, activation, n_in, n_out
+        return self._plain()._bodies(*sizes)
+
+    def _bodies(
+        self, sample_shape, hidden_layer_sizes, activation, n_in, n_out
+    ) -> Bodies:
         raise NotImplementedError
 
     def _row_shape(
@@ -99,12 +106,6 @@ class Architecture(Options):
                 f"{value!r}."
             )
         return tuple(int(count) for count in value)
-
-
-def is_count(value) -> bool:
-    """Whether `value` is an integer from one on, also one of NumPy."""
-    is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
-    return is_integer and int(value) >= 1
 
 
 def check_sample_shape(sample_shape, n_features: int) -> tuple[int, ...]:

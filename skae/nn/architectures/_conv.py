@@ -75,8 +75,7 @@ class Convolutional(Architecture):
         self.downsampling = downsampling
         self.upsampling = upsampling
 
-    def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
-        """Return the encoder and the decoder body; see `Architecture`."""
+    def _bodies(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
         shape = self._row_shape(sample_shape, n_in[0])
         self._check()
         channels = shape[0], *self._counts("channels")

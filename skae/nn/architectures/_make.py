@@ -21,9 +21,18 @@ def make_bodies(
 
     Raises
     ------
+    TypeError
+        If `architecture` is no function of these sizes.
     ValueError
         If a body does not map its inputs to so many outputs.
     """
+    if isinstance(architecture, type | nn.Module) or not callable(architecture):
+        raise TypeError(
+            "architecture must be a name, an object such as "
+            "skae.nn.architectures.MLP(), or a callable (sample_shape, "
+            "hidden_layer_sizes, activation, n_in, n_out) -> bodies; got "
+            f"{architecture!r}."
+        )
     if sample_shape is not None:
         sample_shape = check_sample_shape(sample_shape, n_in[0])
     bodies = architecture(sample_shape, hidden_layer_sizes, activation, n_in, n_out)

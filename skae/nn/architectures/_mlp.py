@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._linear import linear
-from skae.nn.architectures._base import Architecture, Bodies, Body
+from skae.nn.architectures._base import Architecture, Body
 
 
 class MLP(Architecture):
@@ -71,10 +71,7 @@ class MLP(Architecture):
         self.residual = residual
         self.decoder_layer_sizes = decoder_layer_sizes
 
-    def __call__(
-        self, sample_shape, hidden_layer_sizes, activation, n_in, n_out
-    ) -> Bodies:
-        """Return the encoder and the decoder body; see `Architecture`."""
+    def _bodies(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
         self._require_share("dropout")
         widths = hidden_layer_sizes, tuple(reversed(hidden_layer_sizes))
         if self.decoder_layer_sizes is not None:

@@ -37,8 +37,7 @@ class SequenceArchitecture(Architecture):
     _n_dims = (2,)
     _shapes = "(length, features)"
 
-    def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
-        """Return the encoder and the decoder body; see `Architecture`."""
+    def _bodies(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
         shape = self._row_shape(sample_shape, n_in[0])
         self._require_counts("n_channels")
         self._check_options()

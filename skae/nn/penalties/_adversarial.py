@@ -1,11 +1,10 @@
 """Codes that a discriminator cannot tell from draws of the prior."""
 
-from numbers import Integral
-
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from skae.nn._options import is_count
 from skae.nn.penalties._base import Penalty, prior_draws
 
 
@@ -31,12 +30,12 @@ class Adversarial(Penalty):
 
     def __init__(self, hidden_layer_sizes: tuple[int, ...] = (64, 64)):
         super().__init__()
-        for size in hidden_layer_sizes:
-            if not isinstance(size, Integral) or size < 1:
-                raise ValueError(
-                    "hidden_layer_sizes must hold integers >= 1; got "
-                    f"{hidden_layer_sizes!r}."
-                )
+        is_sequence = hasattr(hidden_layer_sizes, "__iter__")
+        if not is_sequence or not all(map(is_count, hidden_layer_sizes)):
+            raise ValueError(
+                "hidden_layer_sizes must hold integers >= 1; got "
+                f"{hidden_layer_sizes!r}."
+            )
         self.hidden_layer_sizes = hidden_layer_sizes
 
     def start(self, n_components: int) -> None:

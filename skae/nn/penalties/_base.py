@@ -76,6 +76,11 @@ class Weighted(Penalty):
 
 def _checked(penalty: Penalty, model: nn.Module, x: Tensor, terms) -> Tensor:
     value = penalty(model, x, terms)
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"penalty={penalty!r} must return a tensor, one value or one for each of "
+            f"the {len(x)} rows; got {value!r}."
+        )
     if value.ndim and value.shape != (len(x),):
         raise ValueError(
             f"penalty={penalty!r} must return one value, or one for each of the "

@@ -1,11 +1,10 @@
 """Encoders that react little to their input."""
 
-from numbers import Integral
-
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from skae.nn._options import is_count
 from skae.nn._precision import single
 from skae.nn.penalties._base import Penalty
 
@@ -30,7 +29,7 @@ class Contractive(Penalty):
 
     def __init__(self, n_exact: int = 16):
         super().__init__()
-        if not isinstance(n_exact, Integral) or n_exact < 1:
+        if not is_count(n_exact):
             raise ValueError(f"n_exact must be an integer >= 1; got {n_exact!r}.")
         self.n_exact = n_exact
 

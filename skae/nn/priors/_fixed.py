@@ -8,6 +8,9 @@ from torch.distributions import Normal as TorchNormal
 from skae.nn._latents import DiagonalNormal
 from skae.nn.priors._base import Prior
 
+# Values that a law over all real numbers has, and no common one over fewer of them.
+_FAR_AND_NEAR = (-1e6, -0.5, 0.5, 1e6)
+
 
 class Fixed(Prior):
     """A distribution that does not learn.
@@ -16,13 +19,20 @@ class Fixed(Prior):
     ----------
     n_components : int
     distribution : torch.distributions.Distribution
-        Over vectors of `n_components` values, or over that many independent values.
+        Over vectors of `n_components` values, or over that many independent values,
+        with a density everywhere.
+
+    Raises
+    ------
+    ValueError
+        If it is over values of another shape, or not over all real numbers.
     """
 
     is_static = False
 
     def __init__(self, n_components: int, distribution: Distribution):
         super().__init__(n_components)
+        given = distribution
         shape = distribution.batch_shape + distribution.event_shape
         if shape not in ((), (n_components,)):
             raise ValueError(
@@ -32,6 +42,11 @@ class Fixed(Prior):
         self.is_independent = not distribution.event_shape
         if self.is_independent:
             distribution = Independent(distribution.expand((n_components,)), 1)
+        if not _is_real(distribution, n_components):
+            raise ValueError(
+                f"prior={given} must be over all real numbers, as the codes are; its "
+                f"support is {given.support}."
+            )
         self.distribution = distribution
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -59,3 +74,13 @@ class Fixed(Prior):
             except NotImplementedError:
                 pass
         return super().divergences(posterior, z)
+
+
+def _is_real(distribution: Distribution, n_components: int) -> bool:
+    """Whether vectors of any real numbers are in the support."""
+    try:
+        support = distribution.support
+    except NotImplementedError:  # a user's own need not say
+        return True
+    values = torch.tensor(_FAR_AND_NEAR).unsqueeze(1).expand(-1, n_components)
+    return bool(support.check(values).all())

@@ -24,7 +24,11 @@ class Normal(Prior):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return torch.randn(
-            n, self.n_components, generator=generator, device=self.origin.device
+            n,
+            self.n_components,
+            generator=generator,
+            device=self.origin.device,
+            dtype=torch.float32,  # the default may be another, whose draws differ
         )
 
     def divergences(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:
