@@ -137,6 +137,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     callbacks : list of skorch callbacks or None, default=None
         As of `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
         names "schedule" and "best_epoch" replace the built-in ones; None removes.
+        Refused are those that cannot act: on gradients or single weights, which lie in
+        a few vectors, or on targets, of which there are none.
     random_state : int, RandomState instance or None, default=None
         Of weights, held-out rows, order of rows and draws. An int gives equal bits on
         the same machine.

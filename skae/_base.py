@@ -31,6 +31,7 @@ from skae.nn._activations import ACTIVATIONS
 from skae.nn._corruption import NOISES
 from skae.nn._imputation import conditional_draws, conditional_mean, rows_at_once
 from skae.nn._model import frozen
+from skae.nn._options import is_count
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Columns
 from skae.nn.penalties import PENALTIES
@@ -104,8 +105,9 @@ class BaseAutoencoder(
     def partial_fit(self, X, y=None):
         """Train for one pass over the rows of X.
 
-        The first call sets the number of features, the scale and the linear start; no
-        row is held out.
+        The first call sets the number of features, the scale and the linear start: give
+        it several times as many rows as components. No row is held out. Parameters may
+        change between calls, but for those that the model is made of.
 
         Parameters
         ----------
@@ -268,17 +270,17 @@ class BaseAutoencoder(
         check_categories(self.net_.module_.likelihood, as_tensor(X), names)
         if n_imputations is None:
             return self._impute(X, conditional_mean, 1)
-        if not isinstance(n_imputations, Integral) or n_imputations < 1:
+        if not is_count(n_imputations):
             raise ValueError(
                 f"n_imputations must be an integer >= 1; got {n_imputations!r}."
             )
         draws = partial(
             conditional_draws,
-            n_imputations=n_imputations,
+            n_imputations=int(n_imputations),
             generator=self._generator(check_random_state(random_state)),
         )
         xp, _ = get_namespace(X)
-        return xp.moveaxis(self._impute(X, draws, n_imputations), 1, 0)
+        return xp.moveaxis(self._impute(X, draws, int(n_imputations)), 1, 0)
 
     def _impute(self, X, conditional, n_values):
         """Fill X by ``conditional(model, x, noise, n_steps)``, with `n_values` each."""
@@ -378,6 +380,7 @@ class BaseAutoencoder(
             self,
             X,
             dtype=float_dtypes(X),
+            order="C",
             ensure_all_finite="allow-nan" if takes_nan else True,
             reset=reset,
         )
@@ -387,6 +390,7 @@ class BaseAutoencoder(
         check_same_namespace(X, self, attribute="mean_", method=method)
         return self._validate(X, reset=False)
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def _map_rows(self, X, function):
         """Apply ``function(model, rows)`` by chunks, in the kind and dtype of X."""

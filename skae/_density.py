@@ -28,6 +28,9 @@ class CodeMixture:
 
     def __init__(self, codes: torch.Tensor, seed: int):
         self.codes = codes.double().cpu()
+        # What keeps the mixture's covariances definite is for values of about one. All
+        # latents have one scale: divided by their own, clusters are found less well.
+        self.scale = float(self.codes.std(0, correction=0).max()) or 1.0
         self.seed = seed
         self.mixture_ = None
 
@@ -39,10 +42,10 @@ class CodeMixture:
             self._fit()
         # `sample` of a mixture has no generator of its own: lend it ours.
         mixture = copy.copy(self.mixture_).set_params(random_state=random_state)
-        return torch.from_numpy(mixture.sample(n_samples)[0])
+        return torch.from_numpy(mixture.sample(n_samples)[0]) * self.scale
 
     def _fit(self) -> None:
         n_clusters = min(_N_CLUSTERS, len(self.codes))
-        self.mixture_ = GaussianMixture(n_clusters, random_state=self.seed)
+        mixture = GaussianMixture(n_clusters, random_state=self.seed)
         with config_context(array_api_dispatch=False):
-            self.mixture_.fit(self.codes.numpy())
+            self.mixture_ = mixture.fit((self.codes / self.scale).numpy())

@@ -16,12 +16,14 @@ from skae._plugins import make_corruption, make_penalty
 from skae.nn._latents import Point
 from skae.nn._model import LatentModel
 from skae.nn._normal_law import normal_law
+from skae.nn._options import plain
 from skae.nn._start import LinearStart, start_at, start_at_random
 from skae.nn.architectures import ARCHITECTURES, make_bodies
 from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet, training_callbacks
 from skae.training._batches import HeldOut
 from skae.training._hardware import resolve_device, resolve_precision
+from skae.training._isolated import isolated
 
 # Steps of an epoch that the automatic batch size aims at, within [8, 256] rows.
 _STEPS_PER_EPOCH = 25
@@ -34,6 +36,17 @@ _FEWEST_ROWS_TO_SPLIT = 10
 
 # Rows a component below which a PCA fits held-out rows because it has seen them.
 _ROWS_A_COMPONENT = 10
+
+# Parameters that a model is made of; a fit that goes on keeps them.
+_STRUCTURE = {
+    "architecture",
+    "hidden_layer_sizes",
+    "activation",
+    "sample_shape",
+    "loss",
+    "likelihood",
+    "prior",
+}
 
 # Share of the variance below which what the start leaves is rounding.
 _NOTHING_LEFT = 1e-6
@@ -75,36 +88,33 @@ class Fitting(Fitted):
 
     def _train(self, X, previous, *, incremental):
         """Train `previous`, or a new model from its start."""
-        frame, X = X, self._validate(X, reset=previous is None)
-        self._check_parameters(previous)
-        likelihood = (
-            previous.likelihood if previous else self._make_likelihood(frame, X)
-        )
-        names = getattr(self, "feature_names_in_", None)
-        if previous is None and self.allow_nan:
-            check_missing(likelihood, as_tensor(X), names)
-        check_support(likelihood, as_tensor(X), names)
         device = resolve_device(self.device)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        cuda = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(cuda):
-            torch.manual_seed(seed)
+        with isolated(device, seed):
+            frame, X = X, self._validate(X, reset=previous is None)
+            self._check_parameters(previous)
+            likelihood = (
+                previous.likelihood if previous else self._make_likelihood(frame, X)
+            )
+            names = getattr(self, "feature_names_in_", None)
+            if previous is None and self.allow_nan:
+                check_missing(likelihood, as_tensor(X), names)
+            check_support(likelihood, as_tensor(X), names)
             rows = as_tensor(X).to(device, torch.float64)
             model = previous or self._make_model(rows, likelihood, seed)
             if self.transform_layers == "all":
                 model.check_hidden()
             net = self._fit_net(model, model.standardize(rows), seed, incremental)
-        self.mean_ = like(net.module_.shift, X)
-        self._is_incremental = incremental
-        self._store(net, rows, seed)
+            self.mean_ = like(net.module_.shift, X)
+            self._is_incremental, self._made_of = incremental, self._structure()
+            self._store(net, rows, seed)
         return self
 
     def _fit_net(self, model, rows, seed, incremental):
         """Start and train `model`, which is new or was fitted before."""
         is_new = model is not self._fitted_model()
         is_continued = incremental and not is_new and self._is_incremental
-        if not is_continued:
-            self._set_aims(model)
+        self._set_aims(model, is_continued)
         split = None if incremental else self._make_split(model, len(rows), seed)
         # So many components reproduce whatever rows the PCA has seen: the start is
         # then judged on rows that it has not, and made anew if training did not help.
@@ -115,10 +125,9 @@ class Fitting(Fitted):
         )
         if is_new:
             self._start(model, split(rows)[0] if is_blind else rows, seed)
+        net = self._make_net(model, rows, seed, split, incremental).initialize()
         if is_continued:
-            net = self.net_
-        else:
-            net = self._make_net(model, rows, seed, split, incremental).initialize()
+            net.go_on_from(self.net_)
         may_improve = incremental or not is_new or self._can_improve(model)
         is_trained = net.max_epochs and may_improve
         if is_trained:
@@ -152,9 +161,8 @@ class Fitting(Fitted):
         """Raise where parameters contradict one another, or the fit that goes on."""
         make_corruption(self.noise, self.noise_level)
         penalty = self._make_penalty()
-        if self.early_stopping is True and not (
-            penalty is None or penalty.is_comparable
-        ):
+        must_compare = self.early_stopping and self.early_stopping != "auto"
+        if must_compare and not (penalty is None or penalty.is_comparable):
             raise ValueError(
                 f"early_stopping=True, but penalty={self.penalty!r} has no value by "
                 "which epochs compare; the last one is kept with 'auto' or False."
@@ -166,6 +174,12 @@ class Fitting(Fitted):
                 f"allow_nan={self.allow_nan}, unlike the fit that goes on; set "
                 "warm_start=False to start anew."
             )
+        for name, value in self._structure().items():
+            if self._made_of[name] != value:
+                raise ValueError(
+                    f"{name}={value}, but the fit that goes on has "
+                    f"{self._made_of[name]}; set warm_start=False to start anew."
+                )
         if self._is_share:
             return
         if previous.n_components != self.n_components:
@@ -208,6 +222,13 @@ class Fitting(Fitted):
             )
         return model
 
+    def _structure(self):
+        """Names of the parameters that a model is made of, and how they are written."""
+        values = {"ordered": self._is_ordered}
+        for name in _STRUCTURE & self.get_params(deep=False).keys():
+            values[name] = getattr(self, name)
+        return {name: repr(value) for name, value in values.items()}
+
     @property
     def _is_share(self):
         """Whether `n_components` is a share of the variance."""
@@ -221,7 +242,7 @@ class Fitting(Fitted):
         """Latents to begin with; of a share, as many as PCA needs for it."""
         if self._is_share:
             return n_axes_explaining(rows, self.n_components, seed)
-        return self.n_components
+        return int(self.n_components)
 
     def _start(self, model, rows, seed):
         """Set the weights of `model`; `rows` are standardized, float64."""
@@ -254,15 +275,19 @@ class Fitting(Fitted):
         lost = split.fraction / (1 - split.fraction)
         return lost * model.n_components / n_rows
 
-    def _set_aims(self, model):
+    def _set_aims(self, model, is_continued):
         """Tell `model` what is asked of it beside reconstructions."""
-        model.penalty = penalty = self._make_penalty()
+        asked = repr((self.penalty, self.penalty_weight))
+        # What a penalty has learned in a fit that goes on, stays.
+        if not (is_continued and asked == self._asked_penalty):
+            model.penalty, self._asked_penalty = self._make_penalty(), asked
+            if model.penalty is not None:
+                model.penalty.start(model.n_components)
+                model.penalty.to(model.shift.device)
+        penalty = model.penalty
         corrupt = make_corruption(self.noise, self.noise_level)
         model.is_plain = penalty is None and corrupt is None
         model.matches_prior = penalty is not None and penalty.matches_prior
-        if penalty is not None:
-            penalty.start(model.n_components)
-            penalty.to(model.shift.device)
 
     def _make_split(self, model, n_rows, seed):
         """Return what holds rows out, or None."""
@@ -317,13 +342,14 @@ class Fitting(Fitted):
 
     def _batch_size(self, n_rows):
         if self.batch_size != "auto":
-            return min(self.batch_size, n_rows)
+            return min(int(self.batch_size), n_rows)
         power = round(math.log2(n_rows / _STEPS_PER_EPOCH))
         return min(2 ** min(max(power, 3), 8), n_rows)
 
 
 def _widths(hidden_layer_sizes):
     """Hidden layer sizes as a tuple of positive integers."""
+    hidden_layer_sizes = plain(hidden_layer_sizes)
     if isinstance(hidden_layer_sizes, Integral):
         hidden_layer_sizes = (hidden_layer_sizes,)
     widths = tuple(hidden_layer_sizes)

@@ -15,7 +15,8 @@ from skae.training._batches import CHUNK
 # Rows whose codes are kept for the density behind `sample`.
 _N_KEPT_CODES = 10_000
 
-# Held-out rows below which training rows, too, tell how well missing cells are told.
+# Held-out rows below which training rows, too, tell how well missing cells are told
+# and how far rows are from reconstructions of each size.
 _FEWEST_JUDGES = 100
 
 # Rows of which cells are hidden for that.
@@ -53,7 +54,9 @@ class Fitted(ABC):
         self.best_loss_ = None if best is None else model.loss_in_data_units(best)
         judges = net.train_split(rows)[1] if net.train_split else rows
         if model.is_ordered:
-            set_size_noises(model, judges, seed)
+            is_start = getattr(net, "kept_start_", True)
+            few = len(judges) < _FEWEST_JUDGES
+            set_size_noises(model, rows if few else judges, seed, is_start=is_start)
         kept = self._kept_rows(rows, seed)
         self._study_codes(model, kept, seed)
         self._mixture = CodeMixture(self._training_codes(kept, seed), seed)

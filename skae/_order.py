@@ -30,15 +30,18 @@ def smallest_size(shares, share):
 
 
 @torch.no_grad()
-def set_size_noises(model, X, seed):
+def set_size_noises(model, X, seed, *, is_start):
     """Set the likelihood's noise to what suits rows (n, d), float64, and keep that of
-    each size; the start's as well."""
+    each size; the start's as well, whose noise of all sizes together is exact."""
     if not model.likelihood.n_noises:
         return
     x = model.standardize(X[:_N_JUDGED]).float()
     for part in (model, model.start):
-        if part is not None:
-            part.size_noises = _size_noises(part, x, seed)
+        if part is None:
+            continue
+        part.size_noises = _size_noises(part, x, seed)
+        if is_start or part is model.start:
+            part.size_noises[-1] = part.likelihood.noise.double()
     model.likelihood.set_noise(model.size_noises[-1])
 
 

@@ -173,6 +173,8 @@ class VAETransformer(BaseAutoencoder):
     callbacks : list of skorch callbacks or None, default=None
         As of `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
         names "schedule" and "best_epoch" replace the built-in ones; None removes.
+        Refused are those that cannot act: on gradients or single weights, which lie in
+        a few vectors, or on targets, of which there are none.
     random_state : int, RandomState instance or None, default=None
         Of weights, held-out rows, order of rows and draws. An int gives equal bits on
         the same machine.
@@ -368,8 +370,9 @@ class VAETransformer(BaseAutoencoder):
         The density is a mixture with the start, probabilistic PCA of the training rows
         (see `validation_fraction`), whose share is learned on the held-out rows [3]_
         and is at least 1 / (n_samples + 1): a row unlike all training rows is never
-        scored lower than by the start by more than ``log(n_samples + 1)`` [2]_.
-        `sample` leaves that share out.
+        scored lower than by the start by more than ``log(n_samples + 1)`` [2]_. After
+        `partial_fit` the start is that of the first batch, and with ``init="random"``
+        it is no PCA. `sample` leaves that share out.
 
         Parameters
         ----------

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae.nn.priors import Mixture
 from skae.training import LatentNet
 
 BOTH = [AutoencoderTransformer, VAETransformer]
@@ -176,6 +177,14 @@ OWN_PARAMETERS = [
 def test_own_parameters_are_named(estimator, name, value, no_training):
     with pytest.raises(ValueError, match=rf"'{name}' parameter .*{value}"):
         estimator(**{**SMALL, name: value}).fit(good())
+
+
+@pytest.mark.parametrize(
+    "prior", [Mixture(3), lambda k, d: None, torch.distributions.LogNormal(0.0, 1.0), 5]
+)
+def test_bad_priors_are_named(prior, no_training):
+    with pytest.raises((ValueError, TypeError), match="prior"):
+        VAETransformer(2, prior=prior, **SMALL).fit(good())
 
 
 def test_unknown_names_come_with_the_known_ones(no_training):

@@ -3,11 +3,13 @@
 import copy
 import math
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from joblib import parallel_config
 from sklearn import config_context, set_config
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -88,6 +90,44 @@ def test_global_generators_are_untouched(estimator, iris):
 
 
 @both
+@pytest.mark.parametrize(
+    "surroundings",
+    [torch.no_grad, torch.inference_mode, torch.autograd.detect_anomaly, "float64"],
+)
+def test_the_state_of_torch_does_not_matter(estimator, surroundings, iris):
+    def fit():
+        model = estimator(2, **SMALL).fit(iris)
+        return model.transform(iris), model.score_samples(iris), model.sample(3, 0)
+
+    truth = fit()
+    if surroundings == "float64":
+        torch.set_default_dtype(torch.float64)
+        try:
+            found = fit()
+        finally:
+            torch.set_default_dtype(torch.float32)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # anomaly detection says that it is slow
+            with surroundings():
+                found = fit()
+    assert all(map(np.array_equal, found, truth))
+
+
+@both
+def test_fits_in_threads_are_those_one_after_another(estimator, curved):
+    model = estimator(max_iter=20, hidden_layer_sizes=(64,), random_state=0)
+    grid = {"n_components": [1, 2, 3]}
+    alone = GridSearchCV(model, grid, cv=2).fit(curved)
+    state = torch.get_rng_state()
+    with parallel_config(backend="threading"):
+        search = GridSearchCV(model, grid, cv=2, n_jobs=3).fit(curved)
+    assert torch.equal(torch.get_rng_state(), state)
+    scores = (s.cv_results_["mean_test_score"] for s in (alone, search))
+    assert np.array_equal(*scores)
+
+
+@both
 def test_the_order_of_global_draws_does_not_matter(estimator, iris):
     torch.manual_seed(1)
     one = estimator(2, **SMALL).fit(iris)
@@ -134,6 +174,16 @@ def test_batch_size_leaves_transform_alone(estimator, curved, fitted):
     model = fitted[estimator]
     other = pickle.loads(pickle.dumps(model)).set_params(batch_size=3)
     assert np.array_equal(other.transform(curved), model.transform(curved))
+
+
+@both
+def test_numbers_of_numpy_are_numbers(estimator, iris):
+    truth = estimator(3, batch_size=16, **{**SMALL, "hidden_layer_sizes": 8}).fit(iris)
+    sizes = {"batch_size": np.int64(16), "hidden_layer_sizes": np.array(8)}
+    model = estimator(np.int64(3), **{**SMALL, **sizes}).fit(iris)
+    assert np.array_equal(model.transform(iris), truth.transform(iris))
+    ordered = estimator(np.int64(3), ordered=True, **SMALL).fit(iris)
+    assert ordered.truncate(np.int64(2)).transform(iris).shape == (150, 2)
 
 
 @both
@@ -376,6 +426,48 @@ def test_partial_fit_after_a_fit_of_one_epoch_sees_all_rows(estimator, curved):
 
 
 @both
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"penalty": "l1", "penalty_weight": 100.0},
+        {"noise": "gaussian", "noise_level": 3.0},
+        {"learning_rate_init": 0.05},
+        {"batch_size": 7},
+        {"alpha": 1e5},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_partial_fit_takes_changed_parameters(estimator, changed, curved):
+    plain, other = (estimator(2, **SMALL).partial_fit(curved) for _ in range(2))
+    plain.partial_fit(curved)
+    other.set_params(**changed).partial_fit(curved)
+    assert not np.array_equal(plain.transform(curved), other.transform(curved))
+
+
+@both
+def test_each_batch_of_partial_fit_has_its_own_batch_size(estimator, curved):
+    model = estimator(2, **SMALL).partial_fit(curved[:20])
+    model.partial_fit(np.tile(curved, (20, 1)))
+    assert model.net_.batch_size == 256
+
+
+@both
+@pytest.mark.parametrize("goes_on", ["warm_start", "partial_fit"])
+@pytest.mark.parametrize(
+    "changed",
+    [{"hidden_layer_sizes": (8,)}, {"activation": "tanh"}, {"ordered": True}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_what_a_model_is_made_of_stays(estimator, goes_on, changed, iris):
+    model = estimator(2, warm_start=True, **SMALL).fit(iris)
+    model.set_params(**changed)
+    again = model.fit if goes_on == "warm_start" else model.partial_fit
+    with pytest.raises(ValueError, match=next(iter(changed))):
+        again(iris)
+    model.set_params(warm_start=False).fit(iris)
+
+
+@both
 def test_fit_after_partial_fit_starts_anew(estimator, iris):
     model = estimator(2, **SMALL).partial_fit(iris * 3 + 1)
     fresh = estimator(2, **SMALL).fit(iris)
@@ -431,6 +523,14 @@ def test_samples_are_reproducible_and_look_like_the_rows(
     # densities themselves are approximations.
     assert (np.abs(one.mean(0) - curved.mean(0)) < 0.4 * scale).all()
     assert (np.abs(np.log(one.std(0) / scale)) < np.log(2)).all()
+
+
+@both
+@pytest.mark.parametrize("scale", [1e-12, 1e-4, 1e12])
+def test_samples_have_the_scale_of_the_rows(estimator, scale, curved):
+    model, other = (estimator(2, **SMALL).fit(X) for X in (curved, scale * curved))
+    spread, found = (m.sample(500, random_state=0).std(0) for m in (model, other))
+    np.testing.assert_allclose(found, scale * spread, rtol=0.1)
 
 
 def test_the_prior_is_the_default_of_the_vae(fitted):

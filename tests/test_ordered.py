@@ -85,6 +85,18 @@ def test_at_the_start_a_truncated_density_is_that_of_ppca(k, curved):
     assert truth - 1.5 < mine < truth + 1e-6
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "diagonal_gaussian"])
+def test_at_the_start_the_whole_density_is_that_of_the_start(likelihood, curved):
+    params = {"max_iter": 0, "random_state": 0, "likelihood": likelihood}
+    ordered, plain = (
+        VAETransformer(3, ordered=o, **params).fit(curved[::10]) for o in (True, False)
+    )
+    np.testing.assert_allclose(ordered.noise_variance_, plain.noise_variance_)
+    np.testing.assert_allclose(
+        ordered.score_samples(curved), plain.score_samples(curved)
+    )
+
+
 def test_each_prefix_is_better_than_pca(fitted, curved):
     test = curved[300:]
     for k in (1, 2, 3):

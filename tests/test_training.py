@@ -10,7 +10,16 @@ import torch
 from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    Freezer,
+    GradientNormClipping,
+    LRScheduler,
+    PassthroughScoring,
+)
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.nn._latents import DiagonalNormal
@@ -82,7 +91,7 @@ def test_other_batches_are_the_rows_in_order():
 
 
 @pytest.mark.parametrize(
-    "n, fraction, n_valid", [(50, 0.1, 5), (4, 0.1, 1), (9, 0.5, 4)]
+    "n, fraction, n_valid", [(50, 0.1, 5), (4, 0.1, 1), (9, 0.5, 4), (9, 0.99, 8)]
 )
 def test_held_out_rows_and_the_others_are_all_rows(n, fraction, n_valid):
     train, valid = HeldOut(fraction, seed=0)(rows(n))
@@ -711,6 +720,32 @@ def test_skorch_callbacks_find_what_they_monitor(iris):
     stopping.set_params(threshold_mode="abs", sink=lambda text: None)
     model = AutoencoderTransformer(2, callbacks=[stopping], **SMALL).fit(iris)
     assert model.n_iter_ < 8
+
+
+@pytest.mark.parametrize(
+    "given, error",
+    [
+        (5, TypeError),
+        (PassthroughScoring, TypeError),
+        (("name", 5), TypeError),
+        (GradientNormClipping(1e-9), ValueError),
+        (Freezer("*"), ValueError),
+        (EpochScoring("r2"), ValueError),
+        (LRScheduler("StepLR", step_size=1), ValueError),
+    ],
+)
+def test_callbacks_that_cannot_act_are_refused(given, error, iris):
+    with pytest.raises(error, match="callbacks"):
+        AutoencoderTransformer(2, callbacks=[given]).fit(iris)
+
+
+def test_a_checkpoint_is_of_the_best_epoch(iris, tmp_path):
+    model = AutoencoderTransformer(
+        2, max_iter=5, random_state=0, callbacks=[Checkpoint(dirname=tmp_path)]
+    ).fit(iris)
+    best = [e["valid_loss_best"] for e in model.net_.history]
+    assert best == [e["best"] for e in model.net_.history]
+    assert (tmp_path / "params.pt").exists() == any(best)
 
 
 def test_a_named_callback_replaces_ours():

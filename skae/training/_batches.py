@@ -18,7 +18,7 @@ class HeldOut:
     Parameters
     ----------
     fraction : float
-        Share of the rows to hold out, at least one row.
+        Share of the rows to hold out, at least one row; one at least stays.
     seed : int
         Of the permutation.
     """
@@ -29,7 +29,7 @@ class HeldOut:
     def __call__(self, X: Tensor, y: None = None) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(len(X), generator=generator).to(X.device)
-        n_valid = max(1, round(len(X) * self.fraction))
+        n_valid = min(max(1, round(len(X) * self.fraction)), len(X) - 1)
         return X[order[n_valid:]], X[order[:n_valid]]
 
 

@@ -4,8 +4,21 @@ import math
 import warnings
 
 from sklearn.exceptions import ConvergenceWarning
-from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EpochScoring,
+    EpochTimer,
+    GradientNormClipping,
+    LRScheduler,
+    ParamMapper,
+    PrintLog,
+)
 from tqdm.auto import tqdm
+
+# What acts on gradients, on single weights or on predictions of a batch: the optimiser
+# holds all weights in a few vectors, and a net of no targets predicts nothing.
+_POWERLESS = (GradientNormClipping, ParamMapper, EpochScoring, BatchScoring)
 
 
 class OneCycle(Callback):
@@ -74,6 +87,8 @@ class BestEpoch(Callback):
         loss = last["valid_loss" if is_held_out else "train_loss"]
         is_best = is_finite and (not is_held_out or loss < net.best_loss_)
         net.history.record("best", is_best)
+        # By the name that skorch's callbacks look for.
+        net.history.record(f"{'valid' if is_held_out else 'train'}_loss_best", is_best)
         if is_best:
             net.best_loss_ = loss
             self.n_stale_ = 0
@@ -139,7 +154,17 @@ class Progress(Callback):
 
 
 def training_callbacks(*, schedule, patience, verbose, users):
-    """The callbacks of a fit; a user's of the same name replaces one of them."""
+    """The callbacks of a fit; a user's of the same name replaces one of them.
+
+    Raises
+    ------
+    TypeError
+        If one is no callback of skorch.
+    ValueError
+        If one cannot act on this net.
+    """
+    for given in users or []:
+        _check(given)
     callbacks = {"schedule": OneCycle()} if schedule else {}
     callbacks["best_epoch"] = BestEpoch(patience)
     if verbose:
@@ -150,3 +175,24 @@ def training_callbacks(*, schedule, patience, verbose, users):
     unnamed = [c for c in users or [] if not isinstance(c, tuple)]
     kept = [(name, c) for name, c in (callbacks | dict(named)).items() if c is not None]
     return [*kept, *unnamed]
+
+
+def _check(given):
+    name, callback = given if isinstance(given, tuple) else (None, given)
+    is_callback = isinstance(callback, Callback) or hasattr(callback, "on_train_begin")
+    if isinstance(callback, type) or not (is_callback or (name and callback is None)):
+        raise TypeError(
+            "callbacks must hold callbacks of skorch, or pairs of a name and one; got "
+            f"{given!r}."
+        )
+    kind = type(callback).__name__
+    if isinstance(callback, _POWERLESS):
+        raise ValueError(
+            f"callbacks holds {kind}, which cannot act on this net: its weights lie in "
+            "a few vectors, and it has no targets to score."
+        )
+    if isinstance(callback, LRScheduler) and name != "schedule":
+        raise ValueError(
+            "callbacks holds an LRScheduler beside the built-in schedule; the pair "
+            "('schedule', LRScheduler(...)) replaces that."
+        )

@@ -92,6 +92,11 @@ class LatentNet(NeuralNet):
         self.n_rows_ = 0
         return self
 
+    def go_on_from(self, previous: "LatentNet") -> None:
+        """Take over what another net of the same module knows of its training."""
+        self.optimizer_.load_state_dict(previous.optimizer_.state_dict())
+        self.n_rows_, self.history_ = previous.n_rows_, previous.history_
+
     def on_train_begin(self, net, X=None, **kwargs):
         self.n_rows_ += len(X)
         for group in self.optimizer_.param_groups:
@@ -250,6 +255,7 @@ class LatentNet(NeuralNet):
         bodies = [b for b in (module.encoder, module.decoder) if b is not None]
         is_recorded = (
             self.n_steps_ >= _STEPS_WORTH_RECORDING
+            and not torch.is_anomaly_enabled()
             and module.penalty is None
             and getattr(module.prior, "is_static", True)
             and self.n_draws <= 1
