@@ -266,8 +266,6 @@ class BaseAutoencoder(
             raise ValueError(
                 "impute needs a model that was fitted with allow_nan=True."
             )
-        names = getattr(self, "feature_names_in_", None)
-        check_categories(self.net_.module_.likelihood, as_tensor(X), names)
         if n_imputations is None:
             return self._impute(X, conditional_mean, 1)
         if not is_count(n_imputations):
@@ -388,7 +386,11 @@ class BaseAutoencoder(
     def _validate_rows(self, X, method):
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method=method)
-        return self._validate(X, reset=False)
+        X, model = self._validate(X, reset=False), self.net_.module_
+        if model.law is not None:
+            names = getattr(self, "feature_names_in_", None)
+            check_categories(model.likelihood, as_tensor(X), names)
+        return X
 
     @torch.inference_mode(False)
     @torch.no_grad()
