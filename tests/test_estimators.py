@@ -116,12 +116,12 @@ def test_the_state_of_torch_does_not_matter(estimator, surroundings, iris):
 
 @both
 def test_fits_in_threads_are_those_one_after_another(estimator, curved):
-    model = estimator(max_iter=20, hidden_layer_sizes=(64,), random_state=0)
-    grid = {"n_components": [1, 2, 3]}
-    alone = GridSearchCV(model, grid, cv=2).fit(curved)
+    model = estimator(max_iter=20, hidden_layer_sizes=(16,), random_state=0)
+    options = {"param_grid": {"n_components": [1, 2]}, "cv": 2, "refit": False}
+    alone = GridSearchCV(model, **options).fit(curved)
     state = torch.get_rng_state()
     with parallel_config(backend="threading"):
-        search = GridSearchCV(model, grid, cv=2, n_jobs=3).fit(curved)
+        search = GridSearchCV(model, n_jobs=3, **options).fit(curved)
     assert torch.equal(torch.get_rng_state(), state)
     scores = (s.cv_results_["mean_test_score"] for s in (alone, search))
     assert np.array_equal(*scores)

@@ -123,7 +123,7 @@ def test_law_does_not_depend_on_the_units(factors):
 
 @pytest.mark.parametrize("E", ESTIMATORS)
 def test_constant_features_are_filled_with_their_value(factors, E):
-    X = with_holes(np.column_stack([factors, np.full(len(factors), 5.0)]), 0.3)
+    X = with_holes(np.column_stack([factors[:200], np.full(200, 5.0)]), 0.3)
     model = E(2, allow_nan=True, max_iter=3, random_state=0).fit(X)
     drawn = model.impute(X, n_imputations=5, random_state=0)
     for filled in (model.impute(X), *drawn):
