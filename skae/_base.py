@@ -272,13 +272,14 @@ class BaseAutoencoder(
             raise ValueError(
                 f"n_imputations must be an integer >= 1; got {n_imputations!r}."
             )
+        n_imputations = int(n_imputations)
         draws = partial(
             conditional_draws,
-            n_imputations=int(n_imputations),
+            n_imputations=n_imputations,
             generator=self._generator(check_random_state(random_state)),
         )
         xp, _ = get_namespace(X)
-        return xp.moveaxis(self._impute(X, draws, int(n_imputations)), 1, 0)
+        return xp.moveaxis(self._impute(X, draws, n_imputations), 1, 0)
 
     def _impute(self, X, conditional, n_values):
         """Fill X by ``conditional(model, x, noise, n_steps)``, with `n_values` each."""

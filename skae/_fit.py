@@ -1,6 +1,7 @@
 """How a model is made, started and trained."""
 
 import math
+import re
 from abc import abstractmethod
 from numbers import Integral
 
@@ -227,7 +228,7 @@ class Fitting(Fitted):
         values = {"ordered": self._is_ordered}
         for name in _STRUCTURE & self.get_params(deep=False).keys():
             values[name] = getattr(self, name)
-        return {name: repr(value) for name, value in values.items()}
+        return {name: _written(value) for name, value in values.items()}
 
     @property
     def _is_share(self):
@@ -277,7 +278,7 @@ class Fitting(Fitted):
 
     def _set_aims(self, model, is_continued):
         """Tell `model` what is asked of it beside reconstructions."""
-        asked = repr((self.penalty, self.penalty_weight))
+        asked = _written((self.penalty, self.penalty_weight))
         # What a penalty has learned in a fit that goes on, stays.
         if not (is_continued and asked == self._asked_penalty):
             model.penalty, self._asked_penalty = self._make_penalty(), asked
@@ -345,6 +346,11 @@ class Fitting(Fitted):
             return min(int(self.batch_size), n_rows)
         power = round(math.log2(n_rows / _STEPS_PER_EPOCH))
         return min(2 ** min(max(power, 3), 8), n_rows)
+
+
+def _written(value):
+    """`repr` without addresses, which copies and pickles do not keep."""
+    return re.sub(" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _widths(hidden_layer_sizes):

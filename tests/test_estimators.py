@@ -467,6 +467,20 @@ def test_what_a_model_is_made_of_stays(estimator, goes_on, changed, iris):
     model.set_params(warm_start=False).fit(iris)
 
 
+class Wide:
+    """An architecture of the user, which is written with its address."""
+
+    def __call__(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
+        return tuple(torch.nn.Linear(*sizes) for sizes in zip(n_in, n_out))
+
+
+@both
+def test_a_copy_with_an_own_architecture_goes_on(estimator, iris):
+    model = estimator(2, architecture=Wide(), ordered=True, **SMALL).fit(iris)
+    for copied in (copy.deepcopy(model), model.truncate(1)):
+        assert copied.partial_fit(iris).n_iter_ == 1
+
+
 @both
 def test_fit_after_partial_fit_starts_anew(estimator, iris):
     model = estimator(2, **SMALL).partial_fit(iris * 3 + 1)

@@ -18,8 +18,12 @@ def isolated(device: torch.device, seed: int) -> Iterator[None]:
     threads of one process take turns.
     """
     cuda = [device] if device.type == "cuda" else []
-    gradients = torch.inference_mode(False), torch.enable_grad()
-    with _ONE_FIT, torch.random.fork_rng(cuda), gradients[0], gradients[1]:
+    with (
+        _ONE_FIT,
+        torch.random.fork_rng(cuda),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
         dtype = torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)
         torch.manual_seed(seed)
