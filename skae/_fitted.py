@@ -87,7 +87,8 @@ class Fitted(ABC):
             learn_from_hidden_cells(part, x, draws, n_steps, generator)
             # Values that are counts or categories cannot be widened.
             if model.likelihood.is_scaled and n_observed:
-                part.spread_of_missing *= (1 + size / n_observed) ** 0.5
+                widening = (1 + size / n_observed) ** 0.5
+                part.spread_of_missing = part.spread_of_missing * widening
             model.size_fills.append((part.share_of_missing, part.spread_of_missing))
 
     def _study_sizes(self, model, rows):

@@ -71,12 +71,16 @@ def test_law_scores_the_observed_cells(law):
     np.testing.assert_allclose(law.log_prob(torch.from_numpy(X)), truth)
 
 
-def test_law_completes_by_conditional_means(law):
+def test_law_completes_by_conditional_means_and_knows_the_variances(law):
     X = with_holes(np.random.default_rng(1).normal(size=(20, 6)), 0.5)
     completed = law.complete(torch.from_numpy(X)).numpy()
-    for row, whole in zip(X, completed):
-        np.testing.assert_array_equal(whole[~np.isnan(row)], row[~np.isnan(row)])
-        np.testing.assert_allclose(whole[np.isnan(row)], conditional(law, row)[0])
+    variances = law.variance(torch.from_numpy(X)).numpy()
+    for row, whole, variance in zip(X, completed, variances):
+        hidden = np.isnan(row)
+        mean, covariance = conditional(law, row)
+        np.testing.assert_array_equal(whole[~hidden], row[~hidden])
+        np.testing.assert_allclose(whole[hidden], mean)
+        np.testing.assert_allclose(variance[hidden], np.diag(covariance))
 
 
 def test_law_draws_from_the_conditional_law(law):
@@ -297,6 +301,27 @@ def test_intervals_of_imputations_cover(factors, model):
 
 
 @pytest.mark.parametrize("E", ESTIMATORS)
+def test_imputations_have_the_shape_of_what_is_left(factors, E):
+    """Most cells are near, few far: intervals of a normal law that should hold half of
+    them hold two thirds."""
+    rng = np.random.default_rng(1)
+    size = np.where(rng.uniform(size=factors.shape) < 0.1, 4, 0.2)
+    truth = factors + size * rng.normal(size=factors.shape)
+    X = with_holes(truth, 0.3)
+    is_missing = np.isnan(X)
+    small = {"hidden_layer_sizes": (16,), "max_iter": 5}
+    model = E(3, allow_nan=True, random_state=0, **small).fit(X)
+    drawn = model.impute(X, n_imputations=99, random_state=0)
+    for share, slack in [(0.5, 0.1), (0.9, 0.03)]:
+        tail = (1 - share) / 2
+        low, high = np.quantile(drawn, [tail, 1 - tail], axis=0, method="weibull")
+        is_covered = ((low <= truth) & (truth <= high))[is_missing]
+        assert is_covered.mean() == pytest.approx(share, abs=slack)
+    errors = (truth - drawn.mean(0))[is_missing]
+    assert drawn.var(0)[is_missing].mean() == pytest.approx(errors.var(), rel=0.2)
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
 def test_a_code_cut_to_a_share_of_variance_learns_its_own_share(E):
     rng = np.random.default_rng(0)
     t = rng.uniform(-2, 2, size=300)
@@ -307,10 +332,11 @@ def test_a_code_cut_to_a_share_of_variance_learns_its_own_share(E):
     model = E(0.8, allow_nan=True, random_state=0, **small).fit(X)
     inner, seed = model.net_.module_, model._seed
     assert model.n_components_ < n_axes_explaining(rows, 0.8, seed)
-    found = inner.share_of_missing, inner.spread_of_missing
+    share, spread = inner.share_of_missing, inner.spread_of_missing
     n_observed = float((~rows.isnan()).sum()) / 5
     model._study_missing(inner, inner.standardize(rows).float(), n_observed, seed)
-    assert found == (inner.share_of_missing, inner.spread_of_missing)
+    assert inner.share_of_missing == share
+    assert torch.equal(inner.spread_of_missing, spread)
 
 
 @pytest.mark.parametrize("k", [6, 9])

@@ -3,7 +3,8 @@
 The conditional law of the missing cells is a mixture: a share from the model, the rest
 from the normal law that completes rows for the encoder. The share is learned on cells
 that are hidden after training, so that a code too small for the rows costs nothing, and
-so is how much wider the draws must be than those of a model that knew its weights.
+so is how far from their means such cells lie, beside what the mixture says: wider than
+by weights that are known, and of another shape where most cells are near and few far.
 A variational model's part is importance-weighted (Mattei and Frellsen, 2019), by draws
 from a widened posterior and weights that are truncated (Ionides, 2008).
 
@@ -36,11 +37,12 @@ _HIDDEN_SHARE = 0.2
 # Share of the squared error below which a gain is none.
 _LEAST_GAIN = 1e-4
 
-# Share of a normal law that lies within so many standard deviations.
-_COVERED, _DEVIATIONS = 0.9, 1.645
+# Factors of the spread: of deviations of one step, two, and so on; larger ones have the
+# last.
+_STEP, _N_FACTORS = 0.25, 14
 
-# Draws that tell how wide they are.
-_N_DRAWS_OF_SPREAD = 100
+# Draws of codes, and of cells, that tell how wide they are.
+_N_DRAWS_OF_SPREAD, _N_DRAWN = 100, 10
 
 # Numbers that the draws of one call may keep.
 _MOST_KEPT = 2**24
@@ -82,45 +84,86 @@ def conditional_draws(
     generator: torch.Generator,
 ) -> Tensor:
     """Draws (n, m, d) in the place of the means."""
+    if model.likelihood.is_scaled:
+        mean, std, deviations = _around_means(
+            model, x, noise, n_steps, n_imputations, generator
+        )
+        values = mean[:, None] + std[:, None] * _spread(model, deviations)
+    elif model.latent is Point:
+        # A point code says nothing of the spread: the law does, that completes the row.
+        drawn = model.law.draw(x, n_imputations, generator)
+        params = model.decode(model.best_code(drawn.flatten(0, 1), n_steps))
+        values = model.likelihood.sample(params, generator).view_as(drawn)
+    else:
+        weights, params = _weighted_draws(model, x, noise)
+        values = _mixture_draws(model, x, weights, params, n_imputations, generator)
+    return model.in_data_units(values)
+
+
+def _around_means(
+    model: LatentModel,
+    x: Tensor,
+    noise: Tensor,
+    n_steps: int,
+    n_draws: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Means and standard deviations (n, d) of standardized cells, and how many of these
+    draws lie from the means, (n, m, d). A point code moves the means of the law alone.
+    """
+    share, of_law = model.share_of_missing, model.complete(x)
+    varies = model.law.scale > 0
     if model.latent is Point:
-        return _around_reconstructions(model, x, n_steps, n_imputations, generator)
-    weights, params = _weighted_draws(model, x, noise)
+        own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
+        mean = of_law + share * (own - of_law).where(varies, 0.0)
+        variance = model.law.variance(x)
+        centre, drawn = of_law, model.law.draw(x, n_draws, generator)
+    else:
+        weights, params = _weighted_draws(model, x, noise)
+        own = (weights[..., None] * params).sum(0)
+        shift = (own - of_law).where(varies, 0.0)
+        centre = mean = of_law + share * shift
+        variance = (weights[..., None] * (params - own).square()).sum(0)
+        variance = share * (variance + _noise_variance(model.likelihood).to(x))
+        if share < 1:
+            variance += (1 - share) * (model.law.variance(x) + share * shift.square())
+        drawn = _mixture_draws(model, x, weights, params, n_draws, generator)
+    std = variance.sqrt().where(varies, 0.0)
+    deviations = (drawn - centre[:, None]) / std[:, None]
+    return mean, std, deviations.where(varies, 0.0)
+
+
+def _mixture_draws(
+    model: LatentModel,
+    x: Tensor,
+    weights: Tensor,
+    params: Tensor,
+    n_draws: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draws (n, m, d) of a variational model, a share of them of the normal law."""
     chosen = torch.multinomial(
-        weights.T, n_imputations, replacement=True, generator=generator
+        weights.T, n_draws, replacement=True, generator=generator
     )
     rows = torch.arange(len(x), device=x.device)[:, None]
     values = model.likelihood.sample(params[chosen, rows].flatten(0, 1), generator)
     values = values.unflatten(0, chosen.shape)
-    if model.spread_of_missing > 1:
-        mean = (weights[..., None] * params).sum(0)[:, None]
-        values = mean + model.spread_of_missing * (values - mean)
     is_own = uniform_like(values[..., :1], generator) < model.share_of_missing
     varies = model.law.scale > 0
-    if not (is_own.all() and varies.all()):
-        of_law = model.target(model.law.draw(x, n_imputations, generator))
-        values = values.where(is_own & varies, of_law)
-    return model.in_data_units(values)
+    if is_own.all() and varies.all():
+        return values
+    of_law = model.target(model.law.draw(x, n_draws, generator))
+    return values.where(is_own & varies, of_law)
 
 
-def _around_reconstructions(
-    model: LatentModel,
-    x: Tensor,
-    n_steps: int,
-    n_imputations: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Draws of a point code. It says nothing of the spread around it, the law of the
-    rows does: by itself, or through the code of a row that it completes where a
-    likelihood sees the data as they are."""
-    drawn = model.law.draw(x, n_imputations, generator)
-    if not model.likelihood.is_scaled:
-        params = model.decode(model.best_code(drawn.flatten(0, 1), n_steps))
-        values = model.likelihood.sample(params, generator)
-        return model.in_data_units(values.unflatten(0, drawn.shape[:2]))
-    own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
-    shift = (own - model.target(model.complete(x))).where(model.law.scale > 0, 0.0)
-    values = model.target(drawn) + model.share_of_missing * shift[:, None]
-    return model.in_data_units(values)
+def _spread(model: LatentModel, deviations: Tensor) -> Tensor:
+    """Deviations of the sizes of those of hidden cells."""
+    factors = model.spread_of_missing.to(deviations)
+    last = len(factors) - 1
+    position = (deviations.abs() / _STEP - 1).clamp(0, last)
+    before = position.long()
+    after = (before + 1).clamp(max=last)
+    return deviations * torch.lerp(factors[before], factors[after], position - before)
 
 
 def _weighted_draws(
@@ -147,14 +190,15 @@ def learn_from_hidden_cells(
     n_steps: int,
     generator: torch.Generator,
 ) -> None:
-    """Set the model's share, and the factor of its spread, that tell cells best which
+    """Set the model's share, and the factors of its spread, that tell cells best which
     are hidden from standardized rows (n, d).
 
     A likelihood that sees the data as they are has all: their law is not normal.
     """
-    model.share_of_missing = model.spread_of_missing = 1.0
+    model.share_of_missing, model.spread_of_missing = 1.0, torch.ones(_N_FACTORS)
     x = x.repeat(times_to_hide(x, _HIDDEN_SHARE), 1)
     is_hidden = (uniform_like(x, generator) < _HIDDEN_SHARE) & ~x.isnan()
+    is_hidden &= model.law.scale > 0
     if not model.likelihood.is_scaled or not is_hidden.any():
         return
     seen = x.masked_fill(is_hidden, math.nan)
@@ -162,9 +206,15 @@ def learn_from_hidden_cells(
     own = model.likelihood.mean(model.decode(model.best_code(seen, n_steps)))
     shift, rest = (own - of_law)[is_hidden].double(), (x - of_law)[is_hidden].double()
     model.share_of_missing = _best_share(shift, rest)
-    if model.latent is DiagonalNormal:
-        draws = noise[:_N_DRAWS_OF_SPREAD]
-        model.spread_of_missing = _spread(model, x, seen, draws, is_hidden)
+    found, drawn = [], []
+    size = rows_at_once(model, _N_DRAWS_OF_SPREAD)
+    for rows, given, hidden in zip(*(t.split(size) for t in (x, seen, is_hidden))):
+        mean, std, deviations = _around_means(
+            model, given, noise[:_N_DRAWS_OF_SPREAD], n_steps, _N_DRAWN, generator
+        )
+        found.append(((rows - mean) / std)[hidden].double())
+        drawn.append(deviations.mT[hidden].double())
+    model.spread_of_missing = _factors(torch.cat(found), torch.cat(drawn)).cpu()
 
 
 def _best_share(shift: Tensor, rest: Tensor) -> float:
@@ -176,21 +226,15 @@ def _best_share(shift: Tensor, rest: Tensor) -> float:
     return share if gain > _LEAST_GAIN * float(rest.square().sum()) else 0.0
 
 
-def _spread(
-    model: LatentModel, x: Tensor, seen: Tensor, noise: Tensor, is_hidden: Tensor
-) -> float:
-    """Factor, at least one, with which nine of ten hidden cells lie where a normal law
-    of the draws' spread has them."""
-    size = rows_at_once(model, len(noise))
-    ratios = []
-    for rows, given, hidden in zip(*(t.split(size) for t in (x, seen, is_hidden))):
-        weights, params = _weighted_draws(model, given, noise)
-        mean = (weights[..., None] * params).sum(0)
-        variance = (weights[..., None] * (params - mean).square()).sum(0)
-        variance = variance + _noise_variance(model.likelihood).to(variance)
-        ratios.append(((rows - mean).square() / variance)[hidden])
-    ratio = torch.cat(ratios).double().quantile(_COVERED)
-    return max(1.0, float(ratio.sqrt()) / _DEVIATIONS)
+def _factors(found: Tensor, drawn: Tensor) -> Tensor:
+    """What brings the sizes of deviations that are drawn to those that are found. Cells
+    that the model was trained on are told too well: no variance is made smaller."""
+    ratio = (found.square().mean() / drawn.square().mean()).sqrt()
+    if not ratio > 0:
+        return torch.ones(_N_FACTORS)
+    knots = _STEP * torch.arange(1, _N_FACTORS + 1).to(drawn)
+    below = torch.stack([(drawn.abs() <= knot).double().mean() for knot in knots])
+    return found.abs().quantile(below) / knots / ratio.clamp(max=1)
 
 
 def _noise_variance(likelihood: Likelihood) -> Tensor:

@@ -100,6 +100,15 @@ class NormalLaw(nn.Module):
             fitted = torch.cat([part.fitted for part in self._conditionals(x)])
         return torch.where(is_missing, (self.mean + self.scale * fitted).to(x.dtype), x)
 
+    def variance(self, x: Tensor) -> Tensor:
+        """Conditional variances (n, d) of the missing cells."""
+        found = []
+        for part in self._conditionals(x):
+            loadings = self.loadings.T.expand(len(part.factor), -1, -1)
+            root = torch.linalg.solve_triangular(part.factor, loadings, upper=False)
+            found.append(self.noise * (1 + root.square().sum(1)))
+        return (self.scale.square() * torch.cat(found)).to(x.dtype)
+
     def draw(self, x: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:
         """Rows with the missing cells drawn from their conditional law, (n, m, d)."""
         d, rank = self.loadings.shape
