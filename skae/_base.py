@@ -238,7 +238,8 @@ class BaseAutoencoder(
             None fills in conditional means. A number returns as many tables, their
             cells drawn from the conditional law: what differs between them is what the
             observed cells leave open (multiple imputation [2]_). Of an autoencoder, it
-            is what the normal law leaves open.
+            is what the normal law leaves open. The spread is learned on the cells that
+            are hidden: where most lie near the means and few far, so do draws.
         random_state : int, RandomState instance or None, default=None
             Of the imputations that are drawn; means are the same in every call.
 
