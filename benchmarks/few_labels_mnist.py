@@ -127,7 +127,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="of the network")
     parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--max-iter", type=int, default=25, help="epochs")
+    parser.add_argument("--max-iter", type=int, default=40, help="epochs")
     parser.add_argument(
         "--output", type=Path, default=RESULTS / "few_labels_mnist.json"
     )
