@@ -15,6 +15,7 @@ from skae._axes import n_axes_explaining
 from skae.nn._corruption import NOISES
 from skae.nn._imputation import rows_at_once
 from skae.nn._normal_law import NormalLaw, fit_normal, normal_law
+from skae.nn._spread import as_drawn, learned_factors, stretched
 from skae.nn.likelihoods import LIKELIHOODS, LOSSES, Likelihood
 from skae.nn.penalties import PENALTIES
 from skae.nn.priors import PRIORS
@@ -298,6 +299,20 @@ def test_intervals_of_imputations_cover(factors, model):
     low, high = np.quantile(drawn, [0.05, 0.95], axis=0, method="weibull")
     is_covered = (low <= factors[:500]) & (factors[:500] <= high)
     assert 0.85 <= is_covered[is_missing].mean() <= 0.95
+
+
+@pytest.mark.parametrize("scale", [3.0, 0.5])
+def test_moveddraws_have_the_shape_found_and_no_less_variance(scale):
+    generator = torch.Generator().manual_seed(0)
+    drawn, new = torch.randn(2, 50_000, generator=generator, dtype=torch.float64)
+    found = torch.from_numpy(np.random.default_rng(0).standard_t(5, 50_000))
+    found *= scale / found.std()
+    moved = stretched(new, learned_factors(drawn, found))
+    wanted = found / min(scale, 1)
+    p = torch.tensor([0.02, 0.1, 0.3, 0.7, 0.9, 0.98], dtype=torch.float64)
+    np.testing.assert_allclose(moved.quantile(p), wanted.quantile(p), rtol=0.05)
+    assert moved.std() == pytest.approx(max(scale, 1), rel=0.05)
+    assert torch.equal(stretched(new, as_drawn()), new)
 
 
 @pytest.mark.parametrize("E", ESTIMATORS)

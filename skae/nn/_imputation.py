@@ -3,8 +3,7 @@
 The conditional law of the missing cells is a mixture: a share from the model, the rest
 from the normal law that completes rows for the encoder. The share is learned on cells
 that are hidden after training, so that a code too small for the rows costs nothing, and
-so is how far from their means such cells lie, beside what the mixture says: wider than
-by weights that are known, and of another shape where most cells are near and few far.
+so is the spread: how far from their means such cells lie, beside draws of the mixture.
 A variational model's part is importance-weighted (Mattei and Frellsen, 2019), by draws
 from a widened posterior and weights that are truncated (Ionides, 2008).
 
@@ -26,6 +25,7 @@ from skae.nn._draws import uniform_like
 from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._model import LatentModel
 from skae.nn._normal_law import times_to_hide
+from skae.nn._spread import as_drawn, learned_factors, stretched
 from skae.nn.likelihoods import Likelihood
 
 # Of the standard deviations of a posterior, which knows the observed cells alone.
@@ -36,10 +36,6 @@ _HIDDEN_SHARE = 0.2
 
 # Share of the squared error below which a gain is none.
 _LEAST_GAIN = 1e-4
-
-# Factors of the spread: of deviations of one step, two, and so on; larger ones have the
-# last.
-_STEP, _N_FACTORS = 0.25, 14
 
 # Draws of codes, and of cells, that tell how wide they are.
 _N_DRAWS_OF_SPREAD, _N_DRAWN = 100, 10
@@ -70,9 +66,13 @@ def conditional_mean(
         weights, params = _weighted_draws(model, x, noise)
         means = model.likelihood.mean(params.flatten(0, 1)).view(*params.shape[:2], -1)
         own = (weights[..., None] * means).sum(0)
-    of_law = model.target(model.complete(x))
+    return model.in_data_units(_mixed(model, model.target(model.complete(x)), own))
+
+
+def _mixed(model: LatentModel, of_law: Tensor, own: Tensor) -> Tensor:
+    """Means of the mixture from those of its parts; a constant feature is the law's."""
     shift = (own - of_law).where(model.law.scale > 0, 0.0)
-    return model.in_data_units(of_law + model.share_of_missing * shift)
+    return of_law + model.share_of_missing * shift
 
 
 def conditional_draws(
@@ -88,7 +88,8 @@ def conditional_draws(
         mean, std, deviations = _around_means(
             model, x, noise, n_steps, n_imputations, generator
         )
-        values = mean[:, None] + std[:, None] * _spread(model, deviations)
+        deviations = stretched(deviations, model.spread_of_missing)
+        values = mean[:, None] + std[:, None] * deviations
     elif model.latent is Point:
         # A point code says nothing of the spread: the law does, that completes the row.
         drawn = model.law.draw(x, n_imputations, generator)
@@ -112,22 +113,22 @@ def _around_means(
     draws lie from the means, (n, m, d). A point code moves the means of the law alone.
     """
     share, of_law = model.share_of_missing, model.complete(x)
-    varies = model.law.scale > 0
     if model.latent is Point:
         own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
-        mean = of_law + share * (own - of_law).where(varies, 0.0)
         variance = model.law.variance(x)
-        centre, drawn = of_law, model.law.draw(x, n_draws, generator)
+        drawn = model.law.draw(x, n_draws, generator)
+        mean, centre = _mixed(model, of_law, own), of_law
     else:
         weights, params = _weighted_draws(model, x, noise)
         own = (weights[..., None] * params).sum(0)
-        shift = (own - of_law).where(varies, 0.0)
-        centre = mean = of_law + share * shift
         variance = (weights[..., None] * (params - own).square()).sum(0)
         variance = share * (variance + _noise_variance(model.likelihood).to(x))
         if share < 1:
-            variance += (1 - share) * (model.law.variance(x) + share * shift.square())
+            between = share * (own - of_law).square()
+            variance += (1 - share) * (model.law.variance(x) + between)
         drawn = _mixture_draws(model, x, weights, params, n_draws, generator)
+        mean = centre = _mixed(model, of_law, own)
+    varies = model.law.scale > 0
     std = variance.sqrt().where(varies, 0.0)
     deviations = (drawn - centre[:, None]) / std[:, None]
     return mean, std, deviations.where(varies, 0.0)
@@ -154,16 +155,6 @@ def _mixture_draws(
         return values
     of_law = model.target(model.law.draw(x, n_draws, generator))
     return values.where(is_own & varies, of_law)
-
-
-def _spread(model: LatentModel, deviations: Tensor) -> Tensor:
-    """Deviations of the sizes of those of hidden cells."""
-    factors = model.spread_of_missing.to(deviations)
-    last = len(factors) - 1
-    position = (deviations.abs() / _STEP - 1).clamp(0, last)
-    before = position.long()
-    after = (before + 1).clamp(max=last)
-    return deviations * torch.lerp(factors[before], factors[after], position - before)
 
 
 def _weighted_draws(
@@ -195,7 +186,7 @@ def learn_from_hidden_cells(
 
     A likelihood that sees the data as they are has all: their law is not normal.
     """
-    model.share_of_missing, model.spread_of_missing = 1.0, torch.ones(_N_FACTORS)
+    model.share_of_missing, model.spread_of_missing = 1.0, as_drawn()
     x = x.repeat(times_to_hide(x, _HIDDEN_SHARE), 1)
     is_hidden = (uniform_like(x, generator) < _HIDDEN_SHARE) & ~x.isnan()
     is_hidden &= model.law.scale > 0
@@ -206,15 +197,15 @@ def learn_from_hidden_cells(
     own = model.likelihood.mean(model.decode(model.best_code(seen, n_steps)))
     shift, rest = (own - of_law)[is_hidden].double(), (x - of_law)[is_hidden].double()
     model.share_of_missing = _best_share(shift, rest)
-    found, drawn = [], []
-    size = rows_at_once(model, _N_DRAWS_OF_SPREAD)
+    drawn, found = [], []
+    draws, size = noise[:_N_DRAWS_OF_SPREAD], rows_at_once(model, _N_DRAWS_OF_SPREAD)
     for rows, given, hidden in zip(*(t.split(size) for t in (x, seen, is_hidden))):
         mean, std, deviations = _around_means(
-            model, given, noise[:_N_DRAWS_OF_SPREAD], n_steps, _N_DRAWN, generator
+            model, given, draws, n_steps, _N_DRAWN, generator
         )
-        found.append(((rows - mean) / std)[hidden].double())
         drawn.append(deviations.mT[hidden].double())
-    model.spread_of_missing = _factors(torch.cat(found), torch.cat(drawn)).cpu()
+        found.append(((rows - mean) / std)[hidden].double())
+    model.spread_of_missing = learned_factors(torch.cat(drawn), torch.cat(found))
 
 
 def _best_share(shift: Tensor, rest: Tensor) -> float:
@@ -224,17 +215,6 @@ def _best_share(shift: Tensor, rest: Tensor) -> float:
     share = min(max(product / square, 0.0), 1.0) if square else 0.0
     gain = share * (2 * product - share * square)
     return share if gain > _LEAST_GAIN * float(rest.square().sum()) else 0.0
-
-
-def _factors(found: Tensor, drawn: Tensor) -> Tensor:
-    """What brings the sizes of deviations that are drawn to those that are found. Cells
-    that the model was trained on are told too well: no variance is made smaller."""
-    ratio = (found.square().mean() / drawn.square().mean()).sqrt()
-    if not ratio > 0:
-        return torch.ones(_N_FACTORS)
-    knots = _STEP * torch.arange(1, _N_FACTORS + 1).to(drawn)
-    below = torch.stack([(drawn.abs() <= knot).double().mean() for knot in knots])
-    return found.abs().quantile(below) / knots / ratio.clamp(max=1)
 
 
 def _noise_variance(likelihood: Likelihood) -> Tensor:

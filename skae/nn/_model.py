@@ -17,6 +17,7 @@ from skae.nn._linear import linear
 from skae.nn._normal_law import NormalLaw, mean_of_observed
 from skae.nn._precision import single
 from skae.nn._projection import project
+from skae.nn._spread import as_drawn
 from skae.nn._terms import Terms
 from skae.nn.priors import Normal
 
@@ -104,10 +105,10 @@ class LatentModel(nn.Module):
         self.register_buffer("size_noises", None)
         # What completes rows of which cells are missing, and the information (d, k)
         # that a cell has of a latent at the start. After training, the model's own
-        # share of what is said of missing cells, and the factors of the spread, which
-        # grow with the deviation or shrink; of an ordered model those of each size.
+        # share of what is said of missing cells, and the factors of the spread; of an
+        # ordered model those of each size.
         self.law: NormalLaw | None = None
-        self.share_of_missing, self.spread_of_missing = 1.0, torch.ones(1)
+        self.share_of_missing, self.spread_of_missing = 1.0, as_drawn()
         self.size_fills: list[tuple[float, Tensor]] = []
         self.register_buffer("information", torch.zeros(n_features, n_components))
         # Of the variance that the encoder was trained for to that of the likelihood.
