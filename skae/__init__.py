@@ -1,9 +1,8 @@
 """Autoencoders that are scikit-learn transformers."""
 
-from skae._autoencoder import AutoencoderTransformer
-from skae._detector import AutoencoderDetector
-from skae._semi_supervised import SemiSupervisedClassifier
-from skae._vae import VAETransformer
+from skae.detection import AutoencoderDetector
+from skae.semi_supervised import SemiSupervisedClassifier
+from skae.transformers import AutoencoderTransformer, VAETransformer
 
 __all__ = [
     "AutoencoderDetector",

@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.nn import _model
-from skae.nn._latents import Point
 from skae.nn._model import LatentModel
+from skae.nn._posteriors import Point
 from skae.nn.architectures import (
     ARCHITECTURES,
     MLP,
@@ -30,8 +30,8 @@ from skae.nn.architectures._base import Gated
 from skae.nn.architectures._conv import Down, Up, shuffle
 from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet
-from skae.training._flat import FlatParameters, flat_vectors
-from skae.training._traced import traced
+from skae.training._flat_parameters import FlatParameters, flat_vectors
+from skae.training._step import traced
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 both = pytest.mark.parametrize("estimator", BOTH)

@@ -9,8 +9,8 @@ from sklearn.compose import make_column_selector
 from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae._columns import choose
 from skae.nn.likelihoods import Gaussian, Laplace, Poisson
+from skae.transformers._likelihood_spec import choose
 
 NUMERIC, BINARY, COUNT = ["age", "income"], ["owner"], ["visits"]
 ONE_HOT = [[f"{name}_{level}" for level in "abc"] for name in ("job", "town", "car")]

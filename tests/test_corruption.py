@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae._plugins import make_corruption
 from skae.nn._corruption import NOISES
+from skae.transformers._plugins import make_corruption
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer]
 N, D = 2000, 10

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderDetector, AutoencoderTransformer, VAETransformer
-from skae._outlyingness import (
+from skae.detection._scores import (
     NeighbourDistance,
     Outlyingness,
     QuadraticDistance,
@@ -254,7 +254,7 @@ def test_an_ensemble_averages_the_distances_of_its_members(curved):
 
 
 def test_of_many_rows_some_are_compared_with(monkeypatch, curved):
-    monkeypatch.setattr("skae._outlyingness._N_REFERENCES", 100)
+    monkeypatch.setattr("skae.detection._scores._N_REFERENCES", 100)
     model = detector(n_neighbors=5).fit(curved)
     assert len(model._outlyingness._near._rows) == 100
     again = detector(n_neighbors=5).fit(curved)

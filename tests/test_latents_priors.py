@@ -7,9 +7,9 @@ from scipy import stats
 from scipy.special import logsumexp
 from torch import distributions as laws
 
-from skae._plugins import make_prior
-from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn.priors import PRIORS, Fixed, Mixture, Normal, Vamp
+from skae.transformers._plugins import make_prior
 
 K, D = 3, 4
 FIXED = torch.distributions.Laplace(torch.zeros(K), torch.ones(K))

@@ -11,10 +11,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae._axes import n_axes_explaining
+from skae.data._axes import n_axes_explaining
 from skae.nn._corruption import NOISES
 from skae.nn._imputation import rows_at_once
-from skae.nn._normal_law import NormalLaw, fit_normal, normal_law
+from skae.nn._missing_normal import NormalLaw, fit_normal, normal_law
 from skae.nn._spread import as_drawn, learned_factors, stretched
 from skae.nn.likelihoods import LIKELIHOODS, LOSSES, Likelihood
 from skae.nn.penalties import PENALTIES
@@ -208,7 +208,7 @@ def test_start_scores_observed_cells_like_probabilistic_pca(factors):
 @pytest.mark.parametrize("likelihood", ["gaussian", "diagonal_gaussian"])
 def test_a_bound_of_observed_cells_is_below_their_density(factors, likelihood):
     """By draws it is a bound of what is exact without them, and close to it."""
-    from skae.nn._bound import importance_weighted, log_bound
+    from skae.nn._log_density import importance_weighted, log_bound
 
     vae = VAETransformer(
         3, max_iter=0, allow_nan=True, likelihood=likelihood, random_state=0

@@ -10,10 +10,10 @@ from scipy import stats
 from torch import nn
 
 from skae.nn._activations import ACTIVATIONS
-from skae.nn._bound import importance_weighted, log_bound
-from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._log_density import importance_weighted, log_bound
 from skae.nn._model import LatentModel
 from skae.nn._objective import Objective
+from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn.architectures import ARCHITECTURES, MLPBody
 from skae.nn.likelihoods import Gaussian, SquaredError
 from skae.nn.priors import Normal

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from skae.nn._latents import DiagonalNormal
 from skae.nn._model import LatentModel
 from skae.nn._objective import Objective
+from skae.nn._posteriors import DiagonalNormal
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal

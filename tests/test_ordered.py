@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.nn._prefix import random_prefixes, set_sizes
+from skae.nn._ordered import random_prefixes, set_sizes
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (32, 16), "random_state": 0}

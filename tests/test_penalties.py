@@ -11,10 +11,9 @@ from sklearn.model_selection import GridSearchCV
 from torch.nn import functional as F
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae._plugins import make_penalty
-from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._model import LatentModel
-from skae.nn._terms import Terms
+from skae.nn._outputs import Terms
+from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Gaussian
 from skae.nn.penalties import (
@@ -27,6 +26,7 @@ from skae.nn.penalties import (
     TotalCorrelation,
 )
 from skae.nn.priors import Normal
+from skae.transformers._plugins import make_penalty
 
 SMALL = {"hidden_layer_sizes": (32,), "random_state": 0}
 

@@ -6,9 +6,9 @@ import torch
 from scipy.optimize import minimize
 
 from skae import AutoencoderTransformer
-from skae.nn._latents import Point
 from skae.nn._model import LatentModel
-from skae.nn._projection import code_metric, project
+from skae.nn._posteriors import Point
+from skae.nn._refinement import code_metric, project
 from skae.nn.likelihoods import Bernoulli, SquaredError
 
 D, K = 6, 3

@@ -22,17 +22,17 @@ from skorch.callbacks import (
 )
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.nn._latents import DiagonalNormal
+from skae.data._rows import HeldOut, ResidentBatches
 from skae.nn._model import LatentModel
+from skae.nn._posteriors import DiagonalNormal
 from skae.nn.architectures import ARCHITECTURES, MLPBody
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
-from skae.training._adamw import VectorAdamW
-from skae.training._batches import HeldOut, ResidentBatches
 from skae.training._callbacks import BestEpoch, OneCycle, training_callbacks
-from skae.training._flat import FlatParameters, flat_vectors
+from skae.training._flat_parameters import FlatParameters, flat_vectors
+from skae.training._optimizer import VectorAdamW
 from skae.training._share import learned_share
-from skae.training._traced import traced
+from skae.training._step import traced
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 8}

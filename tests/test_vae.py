@@ -11,10 +11,10 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import VAETransformer
-from skae.nn._bound import log_bound
-from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._log_density import log_bound
 from skae.nn._model import LatentModel
 from skae.nn._objective import Objective
+from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import SquaredError
 from skae.nn.priors import Mixture, Normal

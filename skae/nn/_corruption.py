@@ -13,7 +13,7 @@ Learning Research, 11, 3371-3408.
 import torch
 from torch import Tensor
 
-from skae.nn._draws import normal_like, uniform_like
+from skae.nn._random import normal_like, uniform_like
 
 
 def gaussian(x: Tensor, level: float, generator: torch.Generator) -> Tensor:

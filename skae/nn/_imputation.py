@@ -21,10 +21,10 @@ import math
 import torch
 from torch import Tensor
 
-from skae.nn._draws import uniform_like
-from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._missing_normal import times_to_hide
 from skae.nn._model import LatentModel
-from skae.nn._normal_law import times_to_hide
+from skae.nn._posteriors import DiagonalNormal, Point
+from skae.nn._random import uniform_like
 from skae.nn._spread import as_drawn, learned_factors, stretched
 from skae.nn.likelihoods import Likelihood
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skae.nn._latents import DiagonalNormal, Point
 from skae.nn._linear import linear
-from skae.nn._normal_law import NormalLaw, mean_of_observed
+from skae.nn._missing_normal import NormalLaw, mean_of_observed
+from skae.nn._outputs import Terms
+from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn._precision import single
-from skae.nn._projection import project
+from skae.nn._refinement import project
 from skae.nn._spread import as_drawn
-from skae.nn._terms import Terms
 from skae.nn.priors import Normal
 
 # Numbers that the rows of one call may keep, 256 MiB in float32.

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from skae.nn._terms import Terms
+from skae.nn._outputs import Terms
 
 # Share of the training in which the capacity of the latents grows.
 _CAPACITY_GROWS = 0.5

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from skae.training._judge import Judged
+from skae.training._validation import Judged
 
 _N_TURNS = 20
 

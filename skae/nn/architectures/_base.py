@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._linear import linear
-from skae.nn._options import Options, is_count
+from skae.nn._params import Options, is_count
 
 Bodies = tuple[nn.Module | None, nn.Module | None]
 

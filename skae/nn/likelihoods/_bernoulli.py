@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skae.nn._draws import uniform_like
 from skae.nn._precision import single
+from skae.nn._random import uniform_like
 from skae.nn.likelihoods._base import Likelihood, smoothed_share
 
 

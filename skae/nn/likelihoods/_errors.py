@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skae.nn._draws import laplace_like, normal_like
+from skae.nn._random import laplace_like, normal_like
 from skae.nn._squares import sum_of_squares
 from skae.nn.likelihoods._base import Likelihood
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from skae.nn._draws import normal_like
+from skae.nn._random import normal_like
 from skae.nn._squares import sum_of_squares
 from skae.nn.likelihoods._noise import Noise
 

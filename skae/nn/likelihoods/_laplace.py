@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from skae.nn._draws import laplace_like
+from skae.nn._random import laplace_like
 from skae.nn.likelihoods._noise import Noise
 
 

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from skae.nn._draws import normal_like
 from skae.nn._precision import single
+from skae.nn._random import normal_like
 from skae.nn.likelihoods._base import Likelihood
 
 

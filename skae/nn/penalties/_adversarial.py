@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from skae.nn._options import is_count
+from skae.nn._params import is_count
 from skae.nn.penalties._base import Penalty, prior_draws
 
 

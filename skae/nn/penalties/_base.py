@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from skae.nn._options import Options
+from skae.nn._params import Options
 from skae.nn._precision import single
 
 

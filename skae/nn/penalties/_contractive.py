@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skae.nn._options import is_count
+from skae.nn._params import is_count
 from skae.nn._precision import single
 from skae.nn.penalties._base import Penalty
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from skae.nn._latents import DiagonalNormal
+from skae.nn._posteriors import DiagonalNormal
 
 
 class Prior(nn.Module):

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 from torch.distributions import Normal as TorchNormal
 
-from skae.nn._latents import DiagonalNormal
+from skae.nn._posteriors import DiagonalNormal
 from skae.nn.priors._base import Prior
 
 # Values that a law over all real numbers has, and no common one over fewer of them.

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from skae.nn._draws import normal_like
-from skae.nn._latents import DiagonalNormal
+from skae.nn._posteriors import DiagonalNormal
+from skae.nn._random import normal_like
 from skae.nn.priors._base import Prior
 
 # Spread of the clusters' means when training begins: enough to tell them apart, too

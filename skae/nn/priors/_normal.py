@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from skae.nn._latents import DiagonalNormal
+from skae.nn._posteriors import DiagonalNormal
 from skae.nn.priors._base import Prior
 
 

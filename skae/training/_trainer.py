@@ -8,17 +8,17 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from torch import Tensor
 
-from skae.nn._bound import in_shares, own_and_start
+from skae.data._rows import CHUNK, ResidentBatches
+from skae.nn._log_density import in_shares, own_and_start
 from skae.nn._objective import Objective
-from skae.nn._prefix import random_prefixes
-from skae.training._adamw import VectorAdamW
-from skae.training._batches import CHUNK, ResidentBatches
+from skae.nn._ordered import random_prefixes
 from skae.training._captured import captured
-from skae.training._flat import FlatParameters, flat_vectors
-from skae.training._judge import Judged, judge
+from skae.training._flat_parameters import FlatParameters, flat_vectors
 from skae.training._noise import raised_noise
+from skae.training._optimizer import VectorAdamW
 from skae.training._share import learned_share
-from skae.training._traced import traced
+from skae.training._step import traced
+from skae.training._validation import Judged, judge
 
 # How the operations of a step are recorded, and the steps that earn back the tenth of a
 # second that it takes.

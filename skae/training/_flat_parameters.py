@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from skae.nn._start import output_layers
+from skae.nn._init_pca import output_layers
 
 _NETWORK = ("spine", "encoder", "decoder")
 _PARTS = ("hidden", "output", "likelihood", "prior", "penalty")

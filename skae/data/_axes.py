@@ -9,8 +9,8 @@ and a method for prediction. Technometrics, 16(1), 125-127.
 import torch
 from sklearn.decomposition import PCA
 
-from skae.nn._normal_law import normal_law
-from skae.nn._start import PrincipalAxes
+from skae.nn._init_pca import PrincipalAxes
+from skae.nn._missing_normal import normal_law
 
 # Rows or features up to which an exact decomposition takes seconds at most.
 _EXACT = 2000

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from skae.nn._corruption import BELOW, NOISES, UP_TO
-from skae.nn._options import plain
+from skae.nn._params import plain
 from skae.nn.penalties import PENALTIES, Given, Penalty, Weighted
 from skae.nn.priors import PRIORS, Fixed, Prior
 

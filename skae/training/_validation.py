@@ -7,7 +7,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from skae.training._batches import CHUNK, ResidentBatches
+from skae.data._rows import CHUNK, ResidentBatches
 
 
 class Judged(NamedTuple):

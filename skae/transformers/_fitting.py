@@ -9,22 +9,26 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skae._arrays import as_tensor, like
-from skae._axes import axes_of, n_axes_explaining, principal_axes
-from skae._columns import check_missing, check_support, make_likelihood
-from skae._fitted import Fitted
-from skae._plugins import make_corruption, make_penalty
-from skae.nn._latents import Point
+from skae.data._arrays import as_tensor, like
+from skae.data._axes import axes_of, n_axes_explaining, principal_axes
+from skae.data._rows import HeldOut
+from skae.nn._init_pca import LinearStart, start_at, start_at_random
+from skae.nn._missing_normal import normal_law
 from skae.nn._model import LatentModel
-from skae.nn._normal_law import normal_law
-from skae.nn._options import plain
-from skae.nn._start import LinearStart, start_at, start_at_random
+from skae.nn._params import plain
+from skae.nn._posteriors import Point
 from skae.nn.architectures import ARCHITECTURES, make_bodies
 from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet, training_callbacks
-from skae.training._batches import HeldOut
-from skae.training._hardware import resolve_device, resolve_precision
-from skae.training._isolated import isolated
+from skae.training._determinism import isolated
+from skae.training._device import resolve_device, resolve_precision
+from skae.transformers._fitted import Fitted
+from skae.transformers._likelihood_spec import (
+    check_missing,
+    check_support,
+    make_likelihood,
+)
+from skae.transformers._plugins import make_corruption, make_penalty
 
 # Steps of an epoch that the automatic batch size aims at, within [8, 256] rows.
 _STEPS_PER_EPOCH = 25
@@ -58,7 +62,7 @@ class Fitting(Fitted):
 
     # What a subclass decides.
 
-    _latent: type  # from skae.nn._latents
+    _latent: type  # from skae.nn._posteriors
     _n_valid_draws = 0  # draws of the posterior that judge an epoch
     _clip = None  # largest norm of a gradient
 

@@ -16,8 +16,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from skae.nn._latents import Point
 from skae.nn._model import LatentModel
+from skae.nn._posteriors import Point
 from skae.nn.architectures import Body
 
 # Least share of the variance that a size is thought to leave, when it is weighed.

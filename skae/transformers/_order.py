@@ -3,7 +3,7 @@
 import torch
 
 from skae.nn._model import frozen
-from skae.nn._prefix import truncated
+from skae.nn._ordered import truncated
 
 # Held-out rows that sizes are judged by.
 _N_JUDGED = 1000

@@ -18,7 +18,6 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import has_fit_parameter
 
-from skae._labels import split_labels
 from skae._sklearn import (
     HasMethods,
     _check_method_params,
@@ -29,6 +28,7 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
+from skae.semi_supervised._labels import split_labels
 
 # They learn from rows without a label as well, and call these -1.
 _SEMI_SUPERVISED = (LabelPropagation, LabelSpreading, SelfTrainingClassifier)

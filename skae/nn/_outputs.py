@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from skae.nn._latents import DiagonalNormal, Point
+from skae.nn._posteriors import DiagonalNormal, Point
 
 
 class Terms(NamedTuple):

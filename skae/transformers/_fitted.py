@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from skae._arrays import like
-from skae._density import CodeMixture
-from skae._order import explained_by_each, set_size_noises, smallest_size
+from skae.data._arrays import like
+from skae.data._rows import CHUNK
 from skae.nn._imputation import learn_from_hidden_cells
 from skae.nn._model import frozen
-from skae.nn._prefix import truncated
-from skae.training._batches import CHUNK
+from skae.nn._ordered import truncated
+from skae.transformers._code_mixture import CodeMixture
+from skae.transformers._order import explained_by_each, set_size_noises, smallest_size
 
 # Rows whose codes are kept for the density behind `sample`.
 _N_KEPT_CODES = 10_000

@@ -4,11 +4,11 @@ from numbers import Integral
 
 import torch
 
-from skae._base import BaseAutoencoder
 from skae._sklearn import Interval, StrOptions
-from skae.nn._latents import Point
-from skae.nn._projection import code_metric
+from skae.nn._posteriors import Point
+from skae.nn._refinement import code_metric
 from skae.nn.likelihoods import LOSSES
+from skae.transformers._base import BaseAutoencoder
 
 # Of `transform`, where nothing but the reconstruction counts.
 _N_CODE_STEPS = 3

@@ -5,20 +5,20 @@ from numbers import Integral, Real
 import torch
 from torch.distributions import Distribution
 
-from skae._arrays import like
-from skae._base import BaseAutoencoder
-from skae._plugins import make_prior
-from skae._posterior import (
+from skae._sklearn import Interval, StrOptions
+from skae.data._arrays import like
+from skae.nn._log_density import log_bound
+from skae.nn._posteriors import DiagonalNormal
+from skae.nn.likelihoods import LIKELIHOODS
+from skae.nn.priors import PRIORS
+from skae.transformers._base import BaseAutoencoder
+from skae.transformers._diagnostics import (
     is_active,
     kl_per_component,
     noise_variance,
     warn_of_collapse,
 )
-from skae._sklearn import Interval, StrOptions
-from skae.nn._bound import log_bound
-from skae.nn._latents import DiagonalNormal
-from skae.nn.likelihoods import LIKELIHOODS
-from skae.nn.priors import PRIORS
+from skae.transformers._plugins import make_prior
 
 # Draws of the posterior that missing cells are told by.
 _N_IMPUTATION_DRAWS = 500

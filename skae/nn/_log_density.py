@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import LowRankMultivariateNormal
 
+from skae.nn._missing_normal import NormalLaw
 from skae.nn._model import LatentModel
-from skae.nn._normal_law import NormalLaw
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
 

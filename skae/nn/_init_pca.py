@@ -15,10 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from skae.nn._latents import DiagonalNormal
+from skae.nn._missing_normal import mean_of_observed
 from skae.nn._model import LatentModel
-from skae.nn._normal_law import mean_of_observed
-from skae.nn._prefix import set_sizes
+from skae.nn._ordered import set_sizes
+from skae.nn._posteriors import DiagonalNormal
 
 # Smallest noise variance of the start, as a share of the largest variance.
 _SMALLEST_NOISE = 1e-10

@@ -14,9 +14,6 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state
 
-from skae._arrays import as_tensor, float_dtypes, like
-from skae._columns import check_categories
-from skae._fit import Fitting
 from skae._sklearn import (
     Interval,
     StrOptions,
@@ -27,16 +24,19 @@ from skae._sklearn import (
     get_namespace,
     validate_data,
 )
+from skae.data._arrays import as_tensor, float_dtypes, like
+from skae.data._rows import CHUNK
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._corruption import NOISES
 from skae.nn._imputation import conditional_draws, conditional_mean, rows_at_once
 from skae.nn._model import frozen
-from skae.nn._options import is_count
+from skae.nn._params import is_count
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Columns
 from skae.nn.penalties import PENALTIES
 from skae.nn.priors import Normal
-from skae.training._batches import CHUNK
+from skae.transformers._fitting import Fitting
+from skae.transformers._likelihood_spec import check_categories
 
 
 class BaseAutoencoder(

@@ -6,8 +6,6 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state
 
-from skae._autoencoder import AutoencoderTransformer
-from skae._outlyingness import Outlyingness, most_concentrated
 from skae._sklearn import (
     Interval,
     StrOptions,
@@ -15,6 +13,8 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
+from skae.detection._scores import Outlyingness, most_concentrated
+from skae.transformers import AutoencoderTransformer
 
 # Interquartile ranges above the upper quartile of the training scores.
 _FENCE = 1.5

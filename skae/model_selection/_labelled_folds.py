@@ -5,7 +5,7 @@ from sklearn.model_selection import BaseCrossValidator, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from skae._labels import split_labels
+from skae.semi_supervised._labels import split_labels
 
 __all__ = ["LabelledFolds"]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from skae._plugins import make_own
 from skae._sklearn import _get_column_indices
 from skae.nn.likelihoods import Categorical, Columns, Likelihood
+from skae.transformers._plugins import make_own
 
 # Distinct values from which on integers are not counts of a few cases, but measures.
 _MOST_COUNTS = 1000
