@@ -4,7 +4,7 @@ Digits: an autoencoder in the place of PCA
 
 The same pipeline, a scaler, a reducer and a logistic regression, with three reducers:
 PCA, :class:`~skae.AutoencoderTransformer` and :class:`~skae.VAETransformer`. Held-out
-images are judged by the squared error of their reconstruction, summed over the 64
+images are compared by the squared error of their reconstruction, summed over the 64
 pixels, and by the accuracy of the classifier on their codes.
 """
 
@@ -101,7 +101,8 @@ for k in SIZES:
 # New digits
 # ----------
 # The VAE draws codes from its prior. The autoencoder has none: its codes are drawn from
-# a Gaussian mixture fitted to those of the training images.
+# a Gaussian mixture fitted to those of the training images. Shown are the means of
+# images around these codes, without the noise of single pixels.
 
 
 def contact_sheet(images):
@@ -113,7 +114,9 @@ def contact_sheet(images):
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained")
 for ax, (name, density) in zip(axes, [("AE", "mixture"), ("VAE", "prior")]):
     reducer = pipelines[16, name]["reducer"]
-    images = reducer.sample(16, random_state=0, density=density)
+    images = reducer.sample(
+        16, random_state=0, density=density, observation_noise=False
+    )
     ax.imshow(contact_sheet(images), cmap="gray_r", vmin=0, vmax=1)
     ax.set_title(f"{name}, 16 codes from its {density}", fontsize="medium")
     ax.set_axis_off()
