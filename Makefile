@@ -1,4 +1,5 @@
 # make demo | test | lint     in a virtual environment that is made when missing
+# make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
 # make test VENV=             in PYTHON as it is: nothing is made, nothing installed
 
@@ -12,7 +13,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test lint
+.PHONY: demo test test-oldest lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -21,10 +22,14 @@ demo: $(installed)
 test: $(installed)
 	$(run) -m pytest --numprocesses auto
 
+test-oldest:
+	PYTHON=$(PYTHON) .ci/test-oldest
+
 lint: $(installed)
 	$(run) -m ruff check .
 	$(run) -m ruff format --check .
 	$(run) -m codespell_lib
+	$(run) -m mypy
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -1,4 +1,9 @@
-"""Autoencoders that are scikit-learn transformers."""
+"""Autoencoders that are scikit-learn transformers.
+
+The names below are the public ones; `skae.model_selection`, `skae.nn.architectures`,
+`skae.nn.likelihoods`, `skae.nn.penalties` and `skae.nn.priors` hold more. Imports run
+one way: folders of users -> training -> data -> nn -> torch.
+"""
 
 from skae.detection import AutoencoderDetector
 from skae.semi_supervised import SemiSupervisedClassifier
@@ -10,3 +15,5 @@ __all__ = [
     "SemiSupervisedClassifier",
     "VAETransformer",
 ]
+
+__version__ = "0.1.0"  # pyproject.toml reads it
