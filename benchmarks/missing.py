@@ -1,9 +1,9 @@
-"""Missing values: the filled cells, beside scikit-learn's imputers.
+"""Missing values: the filled entries, beside scikit-learn's imputers.
 
-Half of the cells of a standardised table are hidden at random; the measure is the mean
-squared error of the filled ones, that of the means being about one. Draws of the cells
-give intervals of 90 %, whose share of hits stands beside it. The first pattern is that
-of Mattei and Frellsen (2019), who had 0.287 on breast_cancer.
+Half of the entries of a standardised table are hidden at random; the measure is the
+mean squared error of the filled ones, that of the means being about one. Draws of the
+entries give intervals of 90 %, whose fraction of hits stands beside it. The first
+pattern is that of Mattei and Frellsen (2019), who had 0.287 on breast_cancer.
 """
 
 import argparse
@@ -35,12 +35,12 @@ _MOST_ROWS_TO_DRAW = 500
 
 
 def hide(X: np.ndarray, seed: int) -> np.ndarray:
-    """Hide half of the cells, whichever they are."""
+    """Hide half of the entries, whichever they are."""
     random_state = np.random.RandomState(seed)
     n_hidden = int(X.size * SHARE)
-    cells = random_state.choice(X.size, n_hidden, replace=False)
+    entries = random_state.choice(X.size, n_hidden, replace=False)
     hidden = X.flatten()
-    hidden[cells] = np.nan
+    hidden[entries] = np.nan
     return hidden.reshape(X.shape)
 
 
@@ -73,16 +73,16 @@ def compare(table: Table, seed: int) -> dict:
     is_hidden = np.isnan(seen)
     errors, seconds, coverage = {}, {}, {}
 
-    def judge(name, fill):
+    def measure(name, fill):
         begun = time.perf_counter()
         filled = fill()
         seconds[name] = time.perf_counter() - begun
         errors[name] = float(((filled - X)[is_hidden] ** 2).mean())
 
     for name, imputer in imputers(X.shape[1]).items():
-        judge(name, lambda imputer=imputer: imputer.fit_transform(seen))
+        measure(name, lambda imputer=imputer: imputer.fit_transform(seen))
     for name, model in models(X.shape[1], seed).items():
-        judge(name, lambda model=model: model.fit(seen).impute(seen))
+        measure(name, lambda model=model: model.fit(seen).impute(seen))
         coverage[name] = covered(model, X, seen)
     return {
         "table": table.name,
@@ -96,7 +96,7 @@ def compare(table: Table, seed: int) -> dict:
 
 
 def covered(model, X: np.ndarray, seen: np.ndarray) -> float:
-    """Share of the hidden cells within their interval of 90 %."""
+    """Share of the hidden entries within their interval of 90 %."""
     rows = slice(_MOST_ROWS_TO_DRAW)
     drawn = model.impute(seen[rows], n_imputations=_N_IMPUTATIONS, random_state=0)
     # Of so many draws from the truth, nine tenths of new ones lie between these.

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -46,7 +47,7 @@ def environment(device: str = "cpu") -> dict:
     """Date, command, versions and hardware of a run."""
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": " ".join(["python", _script(), *_arguments()]),
+        "command": shlex.join(["python", _script(), *_arguments()]),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "cpu": _cpu_name(),

@@ -36,6 +36,11 @@ class Features:
         return np.maximum(X @ weights + biases, 0)
 
 
+# Means of the likelihood: pictures without the noise of single pixels.
+PRIOR = {"density": "prior", "observation_noise": False}
+MIXTURE = {"density": "mixture", "observation_noise": False}
+
+
 def pca_with_mixture(X: np.ndarray, k: int, n: int) -> np.ndarray:
     pca = PCA(k, random_state=0).fit(X)
     mixture = GaussianMixture(_N_CLUSTERS, random_state=0).fit(pca.transform(X))
@@ -66,10 +71,10 @@ def samplers(X: np.ndarray, k: int, n: int, epochs: int) -> dict:
     return {
         "autoencoder, N(0, I)": lambda: autoencoder_normal(autoencoder, X, n),
         "autoencoder, mixture": lambda: autoencoder.sample(n, 0, density="mixture"),
-        "VAE, N(0, I)": lambda: vae.sample(n, 0, density="prior"),
-        "VAE, mixture": lambda: vae.sample(n, 0, density="mixture"),
-        "Bernoulli VAE, N(0, I)": lambda: bernoulli.sample(n, 0, density="prior"),
-        "Bernoulli VAE, mixture": lambda: bernoulli.sample(n, 0, density="mixture"),
+        "VAE, N(0, I)": lambda: vae.sample(n, 0, **PRIOR),
+        "VAE, mixture": lambda: vae.sample(n, 0, **MIXTURE),
+        "Bernoulli VAE, N(0, I)": lambda: bernoulli.sample(n, 0, **PRIOR),
+        "Bernoulli VAE, mixture": lambda: bernoulli.sample(n, 0, **MIXTURE),
         "PCA, mixture": lambda: pca_with_mixture(X, k, n),
         "mixture of pixels": lambda: pixel_mixture(X, n),
     }

@@ -1,4 +1,7 @@
-"""The one place that imports private or version-dependent names of scikit-learn."""
+"""The one place that imports private or version-dependent names of scikit-learn.
+
+Any folder but `nn` and `training` may import it; it imports scikit-learn alone.
+"""
 
 from sklearn.base import _fit_context
 from sklearn.utils._array_api import get_namespace
@@ -11,6 +14,7 @@ except ImportError:  # scikit-learn < 1.8 does not compare the namespaces
         pass
 
 
+# Below the fallback, which has to follow its own import.
 from sklearn.utils import _safe_indexing
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan

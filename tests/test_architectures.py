@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from models import make_model
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
@@ -14,13 +15,13 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.nn import _model
-from skae.nn._model import LatentModel
-from skae.nn._posteriors import Point
+from skae.nn import _sizes
+from skae.nn._sizes import n_macs, rows_at_once
 from skae.nn.architectures import (
     ARCHITECTURES,
     MLP,
     Attention,
+    Body,
     Convolutional,
     MLPBody,
     Recurrent,
@@ -31,7 +32,7 @@ from skae.nn.architectures._conv import Down, Up, shuffle
 from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet
 from skae.training._flat_parameters import FlatParameters, flat_vectors
-from skae.training._step import traced
+from skae.training._step import GradientStep, traced
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 both = pytest.mark.parametrize("estimator", BOTH)
@@ -206,22 +207,31 @@ def test_a_fitted_model_is_pickled_and_repeats_itself(estimator, name):
         assert np.array_equal(getattr(again, method)(X), value)
 
 
+def model_of(architecture, name):
+    return make_model(
+        SquaredError(D),
+        K,
+        architecture=architecture,
+        sample_shape=SHAPES[name],
+        hidden_layer_sizes=(8, 6),
+    )
+
+
 @pytest.mark.parametrize("name", ["conv", "attention", "recurrent"])
 def test_a_traced_step_is_the_plain_one(name):
     """Only where it says that it can be traced."""
-    bodies = make(SMALL[name], SHAPES[name], n_params=1)
-    assert all(body.is_static == (name != "recurrent") for body in bodies)
+    model = model_of(SMALL[name], name)
+    assert all(body.is_static == (name != "recurrent") for body in model.bodies)
     if name == "recurrent":
         return
-    model = LatentModel(D, K, bodies, Point, SquaredError(D), None)
     x = randn(2, 9, D)
     values = []
     for record in (traced, None):
         module = copy.deepcopy(model)
         vectors = [group["params"][0] for group in flat_vectors(module)]
         flat = FlatParameters(module, vectors, "float32", 1)
-        step = flat.gradient_step(
-            lambda terms: -terms.log_likelihood.mean(), {"x": x[0]}, record
+        step = GradientStep(
+            flat, lambda terms: -terms.log_likelihood.mean(), {"x": x[0]}, record
         )
         values.append([step({"x": x[1]}), *(vector.grad for vector in vectors)])
     for mine, truth in zip(*values, strict=True):
@@ -230,13 +240,12 @@ def test_a_traced_step_is_the_plain_one(name):
 
 @pytest.mark.parametrize("name", ["conv", "attention", "recurrent"])
 def test_multiply_adds_are_those_that_torch_counts(name):
-    bodies = make(ARCHITECTURES[name], SHAPES[name], n_params=1)
-    model = LatentModel(D, K, bodies, Point, SquaredError(D), None)
+    model = model_of(ARCHITECTURES[name], name)
     math = nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH)
     with FlopCounterMode(display=False) as counter, math:
         model(randn(10, D))
     counted = counter.get_total_flops() / 2 / 10
-    assert model.n_products == pytest.approx(counted, rel=0.15)
+    assert n_macs(model) == pytest.approx(counted, rel=0.15)
 
 
 @pytest.mark.parametrize("name", ["conv", "attention", "recurrent"])
@@ -244,8 +253,8 @@ def test_rows_are_taken_in_pieces_that_memory_holds(name, monkeypatch):
     X = rows()
     model = fit(AutoencoderTransformer, name)
     whole = model.transform(X)
-    monkeypatch.setattr(_model, "_MOST_KEPT", 10_000)
-    assert 1 <= model.net_.module_.rows_at_once(4096) < len(X)
+    monkeypatch.setattr(_sizes, "_MAX_ELEMENTS", 10_000)
+    assert 1 <= rows_at_once(model.net_.module_, 4096) < len(X)
     np.testing.assert_allclose(model.transform(X), whole, rtol=1e-4, atol=1e-5)
 
 
@@ -328,7 +337,7 @@ def test_layer_norm_normalises_within_a_row():
     torch.testing.assert_close(body(x), torch.tanh(h) @ body.output.weight.T)
 
 
-def test_dropout_zeroes_its_share_in_training_only():
+def test_dropout_zeroes_its_fraction_in_training_only():
     body = MLPBody((5, 2000, 2000), "softplus", dropout=0.25)
     nn.init.eye_(body.output.weight)
     x = randn(7, 5)
@@ -574,21 +583,25 @@ def test_a_random_start_leaves_the_gate_open():
 
 
 class WithOutput(nn.Module):
-    def __init__(self, n_in, n_out, adds=0.0):
+    def __init__(self, n_in, n_out):
         super().__init__()
         self.output = nn.Linear(n_in, n_out)
-        self.adds = adds
 
     def forward(self, x):
-        return self.output(x) + self.adds
+        return self.output(x)
 
 
-@pytest.mark.parametrize("adds, is_gated", [(0.0, False), (1.0, True)])
-def test_a_last_layer_by_the_name_of_output_needs_no_gate(adds, is_gated):
-    made = WithOutput(D, K, adds), None
+class BodyWithOutput(WithOutput, Body):
+    pass
+
+
+@pytest.mark.parametrize("kind", [WithOutput, BodyWithOutput])
+def test_only_a_body_names_its_last_layer(kind):
+    """Of any other module it is not known, whatever its layers are called."""
+    made = kind(D, K), None
     before = copy.deepcopy(made[0].state_dict())
     encoder, decoder = make_bodies(lambda *_: made, None, (), "silu", (D, K), (K, D))
-    assert decoder is None and isinstance(encoder, Gated) == is_gated
+    assert decoder is None and isinstance(encoder, Gated) == (kind is WithOutput)
     for name, value in made[0].state_dict().items():
         assert torch.equal(value, before[name])
     assert made[0].training

@@ -167,6 +167,8 @@ def test_bad_parameters_are_named(estimator, method, name, value, no_training):
 
 OWN_PARAMETERS = [
     (AutoencoderTransformer, "loss", "absolute"),
+    (AutoencoderTransformer, "transform_max_iter", "auto"),
+    (AutoencoderTransformer, "transform_max_iter", -1),
     (VAETransformer, "likelihood", "normal"),
     (VAETransformer, "prior", "uniform"),
     (VAETransformer, "beta", -1.0),
@@ -251,7 +253,7 @@ def test_the_number_of_samples_is_named(estimator, n_samples, fitted):
 
 
 def test_an_unknown_density_comes_with_the_known_ones(fitted):
-    with pytest.raises(ValueError, match=r"density='kernel'.*'prior', 'mixture'"):
+    with pytest.raises(ValueError, match=r"density='kernel'.*'mixture', 'prior'"):
         fitted[VAETransformer].sample(density="kernel")
     with pytest.raises(ValueError, match=r"density='prior'.*'mixture'"):
         fitted[AutoencoderTransformer].sample(density="prior")

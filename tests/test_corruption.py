@@ -5,13 +5,12 @@ import pytest
 import torch
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.nn._corruption import NOISES
-from skae.transformers._plugins import make_corruption
+from skae.nn._corruption import NOISES, make_corruption
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer]
 N, D = 2000, 10
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
-LONGER = {**SMALL, "max_iter": 20}  # until refined codes are not those of the encoder
+LONGER = {**SMALL, "max_iter": 20}  # until codes are not the initial ones
 
 
 def corrupted(name, level, seed=0):
@@ -22,18 +21,18 @@ def corrupted(name, level, seed=0):
     return x, NOISES[name](x, level, generator)
 
 
-def assert_share(mask, share):
+def assert_fraction(mask, fraction):
     """Within four standard errors."""
-    error = (share * (1 - share) / mask.numel()) ** 0.5
-    assert abs(float(mask.float().mean()) - share) < 4 * error
+    error = (fraction * (1 - fraction) / mask.numel()) ** 0.5
+    assert abs(float(mask.float().mean()) - fraction) < 4 * error
 
 
 @pytest.mark.parametrize("level", [0.1, 0.5])
 @pytest.mark.parametrize("name", ["masking", "salt_and_pepper", "swap", "dropout"])
-def test_the_level_is_the_share_of_cells(name, level):
+def test_the_level_is_the_fraction_of_entries(name, level):
     x, seen = corrupted(name, level)
     kept = x / (1 - level) if name == "dropout" else x
-    assert_share(seen != kept, level)
+    assert_fraction(seen != kept, level)
 
 
 def test_gaussian_noise_has_its_deviation_and_no_mean():
@@ -44,7 +43,7 @@ def test_gaussian_noise_has_its_deviation_and_no_mean():
 
 
 @pytest.mark.parametrize("name", ["masking", "dropout"])
-def test_cells_are_set_to_the_mean(name):
+def test_entries_are_set_to_the_mean(name):
     x, seen = corrupted(name, 0.3)
     kept = x / 0.7 if name == "dropout" else x
     assert (seen[seen != kept] == 0).all()
@@ -62,15 +61,15 @@ def test_salt_and_pepper_are_the_extremes_with_equal_chances():
     is_changed = seen != x
     is_salt = is_changed & (seen == x.amax(0))
     assert (is_salt | (seen == x.amin(0)))[is_changed].all()
-    assert_share(is_salt[is_changed], 0.5)
+    assert_fraction(is_salt[is_changed], 0.5)
 
 
 def test_swap_takes_another_row_and_keeps_the_marginals():
     x, seen = corrupted("swap", 0.5)
     for before, after in zip(x.T, seen.T):
         assert torch.isin(after, before).all()
-    # A column with swapped values has the law of the column.
-    error = x.std(0) * (0.5 * 2 / N) ** 0.5  # of the mean, half of the cells redrawn
+    # A column with swapped values has the distribution of the column.
+    error = x.std(0) * (0.5 * 2 / N) ** 0.5  # of the mean, half of the entries redrawn
     assert ((seen.mean(0) - x.mean(0)).abs() < 4 * error).all()
     # Columns are swapped on their own: a dependence is halved for each.
     pair = torch.cat([x[:, :1], x[:, :1]], 1)
@@ -120,7 +119,7 @@ def test_the_encoder_sees_the_noise_and_the_target_does_not(estimator, iris):
     assert {entry[1:] for entry in seen} == {(0.7, torch.Generator)}
     if estimator is AutoencoderTransformer:
         total = ((iris - iris.mean(0)) ** 2).sum(1).mean()
-        # Not below the variance, up to which rows are held out.
+        # Not below the variance, up to which rows are validation rows.
         assert model.loss_curve_[-1] == pytest.approx(total, rel=0.05)
 
 
@@ -136,7 +135,7 @@ def test_denoising_learns_to_denoise(curved):
         ).fit(train)
         return ((model.inverse_transform(model.transform(noisy)) - test) ** 2).mean()
 
-    plain = error(transform_max_iter=0)
+    plain = error()
     assert error(noise="gaussian", noise_level=0.4) < 0.8 * plain
 
 

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from skae import AutoencoderDetector, AutoencoderTransformer, VAETransformer
 from skae.detection._scores import (
     NeighbourDistance,
-    Outlyingness,
+    OutlierScore,
     QuadraticDistance,
     most_concentrated,
 )
@@ -64,7 +64,7 @@ def test_neighbours_are_not_trusted_in_noise():
     noise = 2 * rng.normal(size=(500, 60))
 
     def trust(X):
-        distances = Outlyingness(5)
+        distances = OutlierScore(5)
         distances.fit(X, [X], np.arange(len(X)), None)
         return distances._weights[0]
 
@@ -94,8 +94,8 @@ def test_a_row_is_not_its_own_neighbour():
     np.testing.assert_array_equal(near.find(np.array([[5.0]]))[0], [[4]])
 
 
-def test_usual_rows_have_an_outlyingness_of_about_one(curved):
-    scores, _ = Outlyingness(5).fit(curved, [curved], np.arange(0, 400, 2), None)
+def test_usual_rows_have_an_outlier_score_of_about_one(curved):
+    scores, _ = OutlierScore(5).fit(curved, [curved], np.arange(0, 400, 2), None)
     assert np.median(scores) == pytest.approx(1, abs=0.2)
 
 
@@ -249,14 +249,14 @@ def test_an_ensemble_averages_the_distances_of_its_members(curved):
     views = model._views(curved)
     assert np.abs(views[0] - views[1]).max() > 1e-3
     everything = np.arange(len(curved))
-    scores, _ = Outlyingness(5).fit(curved, views, everything, None)
+    scores, _ = OutlierScore(5).fit(curved, views, everything, None)
     np.testing.assert_allclose(-model.score_samples(curved), scores)
 
 
 def test_of_many_rows_some_are_compared_with(monkeypatch, curved):
     monkeypatch.setattr("skae.detection._scores._N_REFERENCES", 100)
     model = detector(n_neighbors=5).fit(curved)
-    assert len(model._outlyingness._near._rows) == 100
+    assert len(model._outlier_score._near._rows) == 100
     again = detector(n_neighbors=5).fit(curved)
     np.testing.assert_array_equal(
         model.score_samples(curved), again.score_samples(curved)

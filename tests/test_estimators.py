@@ -21,11 +21,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae.data._rows import ResidentRows
+from skae.nn._units import Units
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 5}
 
-# Enough to leave the start on the curved surface.
+# Enough to leave PCA on the curved surface.
 LEARNS = {
     "hidden_layer_sizes": (64, 32),
     "learning_rate_init": 0.01,
@@ -36,7 +38,7 @@ LEARNS = {
 both = pytest.mark.parametrize("estimator", BOTH)
 
 
-def start(estimator, k, X):
+def initial(estimator, k, X):
     return estimator(k, max_iter=0, random_state=0).fit(X)
 
 
@@ -235,11 +237,15 @@ def test_a_pickle_is_the_same_model(estimator, curved, fitted):
 def test_a_pickle_trains_on(estimator, iris):
     model = estimator(2, **SMALL).partial_fit(iris)
     copy = pickle.loads(pickle.dumps(model))
+    assert copy.net_.n_rows_ == len(iris)
+    # Momentum is not pickled: only the weights go on as they were.
     np.testing.assert_allclose(
         copy.partial_fit(iris).transform(iris),
         model.partial_fit(iris).transform(iris),
-        rtol=1e-6,
+        atol=0.05,
     )
+    assert copy.n_iter_ == model.n_iter_ == 2
+    assert copy.loss_curve_[0] == model.loss_curve_[0]
 
 
 @both
@@ -377,10 +383,10 @@ def test_a_fit_on_tensors_is_the_fit_on_their_values(estimator, iris):
 
 
 @both
-def test_the_first_partial_fit_sets_the_start(estimator, curved):
+def test_the_first_partial_fit_sets_the_initial_model(estimator, curved):
     model = estimator(2, **LEARNS).partial_fit(curved)
     assert model.n_features_in_ == 8 and model.n_iter_ == 1
-    assert model.score(curved) > start(estimator, 2, curved).score(curved) - 0.5
+    assert model.score(curved) > initial(estimator, 2, curved).score(curved) - 0.5
     assert model.transform(curved).shape == (400, 2)
 
 
@@ -392,7 +398,7 @@ def test_passes_of_partial_fit_add_up(estimator, curved):
         model.partial_fit(curved)
         scores.append(model.score(curved))
         assert model.n_iter_ == len(model.loss_curve_) == i + 1
-    assert scores[-1] > start(estimator, 2, curved).score(curved)
+    assert scores[-1] > initial(estimator, 2, curved).score(curved)
     assert np.mean(scores[-3:]) > np.mean(scores[:3])
 
 
@@ -403,8 +409,8 @@ def test_partial_fit_on_batches_of_other_sizes(estimator, curved):
         for batch in (curved[:200], curved[200:230], curved[230:231], curved[231:]):
             model.partial_fit(batch)
     assert model.n_iter_ == 48
-    # The start knows but the first batch, and still the whole is learned.
-    assert model.score(curved) > start(estimator, 2, curved).score(curved)
+    # The initial model knows the first batch alone, and still the whole is learned.
+    assert model.score(curved) > initial(estimator, 2, curved).score(curved)
 
 
 @both
@@ -547,23 +553,50 @@ def test_samples_have_the_scale_of_the_rows(estimator, scale, curved):
     np.testing.assert_allclose(found, scale * spread, rtol=0.1)
 
 
-def test_the_prior_is_the_default_of_the_vae(fitted):
-    vae = fitted[VAETransformer]
-    default, prior, mixture = (
+@pytest.mark.parametrize("prior", ["normal", "mixture", "vamp"])
+def test_the_density_of_the_codes_is_the_mixture_unless_a_prior_is_learned(prior, iris):
+    vae = VAETransformer(2, prior=prior, **SMALL).fit(iris)
+    default, of_prior, of_mixture = (
         vae.sample(5, random_state=0, density=d) for d in (None, "prior", "mixture")
     )
-    assert np.array_equal(default, prior) and not np.array_equal(prior, mixture)
+    assert not np.array_equal(of_prior, of_mixture)
+    truth = of_mixture if prior == "normal" else of_prior
+    assert np.array_equal(default, truth)
 
 
-def test_prior_samples_of_a_linear_vae_have_the_covariance_of_its_model(iris):
-    vae = start(VAETransformer, 2, iris)
-    X = vae.sample(20_000, random_state=0)
-    pca = PCA(2).fit(iris)
-    loadings = (
-        pca.components_.T * (pca.explained_variance_ - pca.noise_variance_) ** 0.5
+@pytest.mark.parametrize("observation_noise", [None, False])
+def test_prior_samples_of_a_linear_vae_have_the_covariance_of_its_model(
+    observation_noise, iris
+):
+    """Rows have the noise of the likelihood; its means are on the plane."""
+    X = initial(VAETransformer, 2, iris).sample(
+        20_000, random_state=0, density="prior", observation_noise=observation_noise
     )
-    np.testing.assert_allclose(np.cov(X.T), loadings @ loadings.T, atol=0.1)
+    pca = PCA(2).fit(iris)
+    truth = pca.get_covariance()
+    if observation_noise is False:
+        truth -= pca.noise_variance_ * np.eye(4)
+        assert np.linalg.matrix_rank(X - X.mean(0), tol=1e-3) == 2
+    np.testing.assert_allclose(np.cov(X.T), truth, atol=0.1)
     np.testing.assert_allclose(X.mean(0), iris.mean(0), atol=0.05)
+
+
+@both
+def test_rows_are_drawn_with_noise_wherever_there_is_a_likelihood(
+    estimator, curved, fitted
+):
+    model = fitted[estimator]
+    drawn, means = (
+        model.sample(500, 0, observation_noise=noise) for noise in (None, False)
+    )
+    if estimator is AutoencoderTransformer:
+        assert np.array_equal(drawn, means)
+        with pytest.raises(ValueError, match="observation_noise=True needs"):
+            model.sample(3, observation_noise=True)
+        return
+    assert np.array_equal(drawn, model.sample(500, 0, observation_noise=True))
+    residual = drawn - means
+    assert residual.var() == pytest.approx(model.noise_variance_, rel=0.1)
 
 
 @both
@@ -616,14 +649,17 @@ def test_posterior_mean_is_the_code(curved, fitted):
 
 
 def test_no_row_scores_far_below_pca(curved, fitted):
-    """The density keeps a share of the start: rows far from all that was learned."""
+    """The initial model is a component of the density, for rows far from all others."""
     model, far = copy.deepcopy(fitted[VAETransformer]), 300 * curved
+    weight = float(model.net_.module_.initial.weight)
+    assert weight > (1 - 1e-9) / (len(curved) + 1)
     pca = PCA(model.n_components_).fit(curved)
     # Relative to the score: weights are float32.
     floor = pca.score_samples(far) * (1 + 1e-5) - math.log(len(curved) + 1)
     assert (model.score_samples(far) >= floor).all()
-    model.net_.module_.start = None
-    assert (model.score_samples(far) < floor).any()
+    alone = copy.deepcopy(model)
+    alone.net_.module_.initial = None
+    assert (alone.score_samples(far) < floor).any()
 
 
 @both
@@ -690,25 +726,27 @@ def test_held_out_likelihood_is_above_that_of_pca_on_a_curved_surface(curved):
 
 
 @both
-def test_rows_without_structure_leave_the_start(estimator):
+def test_rows_without_structure_leave_the_initial_model(estimator):
     """White noise has nothing to learn: the held-out score stays near PCA's."""
     X = np.random.default_rng(0).normal(size=(400, 6))
     train, test = X[:300], X[300:]
     model = estimator(2, **SMALL).fit(train)
-    base = start(estimator, 2, train)
+    base = initial(estimator, 2, train)
     assert model.score(test) > base.score(test) - 0.02 * abs(base.score(test))
 
 
 def test_beta_one_is_the_bound_whatever_the_number_of_features(iris):
-    """The start's loss is minus its evidence bound, for few features and for many."""
+    """The initial loss is minus its evidence bound, for few features and for many."""
     noise = 0.1 * np.random.default_rng(0).normal(size=(150, 32))
     for X in (iris, np.hstack([iris] * 8) + noise):
         model = VAETransformer(2, early_stopping=True, **SMALL).fit(X)
-        _, valid = model.net_.train_split(torch.from_numpy(X))
-        truth = start(VAETransformer, 2, X).score(valid.numpy())
-        start_loss = model.net_.module_.loss_in_data_units(model.net_.start_loss_)
+        # The same rows are held out of any table of so many rows.
+        numbers = torch.arange(len(X), dtype=torch.float64)[:, None]
+        rows = ResidentRows(numbers, Units(1, 1), torch.device("cpu"))
+        _, valid = model.net_.train_split(rows)
+        truth = initial(VAETransformer, 2, X).score(X[valid.gathered().int().flatten()])
         # Four draws of each of 15 rows: an error of some hundredths of a nat a latent.
-        assert -start_loss == pytest.approx(truth, abs=0.5)
+        assert -model.initial_loss_ == pytest.approx(truth, abs=0.5)
 
 
 def test_a_larger_beta_buys_a_smaller_divergence(curved):

@@ -255,7 +255,7 @@ def test_one_parameter_count_fits_all(name):
 
 
 @each
-def test_the_start_is_a_row_like_any_other(name):
+def test_the_initial_row_is_like_any_other(name):
     """Its mean is the data's; deviations times the factors have unit variance where
     the law fixes it, and move the mean by themselves."""
     likelihood, (params, _) = make(name), draw(name)
@@ -264,7 +264,7 @@ def test_the_start_is_a_row_like_any_other(name):
     x = torch.from_numpy(TRUTHS[name].draw(row.numpy(), rng))
     if BINARY is TRUTHS[name]:
         x = (x < 0.3).double()
-    bias, encode, decode = likelihood.start(x.mean(0), x.var(0), len(x))
+    bias, encode, decode = likelihood.init_params(x.mean(0), x.var(0), len(x))
     if likelihood.is_scaled:
         assert not bias.any() and bool((encode == 1).all())
         return

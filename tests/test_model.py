@@ -6,14 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from models import make_model
 from scipy import stats
 from torch import nn
 
 from skae.nn._activations import ACTIVATIONS
-from skae.nn._log_density import importance_weighted, log_bound
-from skae.nn._model import LatentModel
+from skae.nn._log_density import importance_weighted, log_bound, log_loss
 from skae.nn._objective import Objective
-from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn.architectures import ARCHITECTURES, MLPBody
 from skae.nn.likelihoods import Gaussian, SquaredError
 from skae.nn.priors import Normal
@@ -77,14 +76,16 @@ def test_the_decoder_mirrors_the_encoder():
     assert shapes == mirrored[::-1] == [(8, 6), (4, 8), (2, 4)]
 
 
-def make_model(latent=DiagonalNormal, likelihood=None, d=5, k=2, hidden=(6,)):
-    likelihood = likelihood or Gaussian(d, 0.5)
-    n_out = k * latent.n_params, d
-    bodies = ARCHITECTURES["mlp"](None, hidden, "tanh", (d, k), n_out)
-    prior = Normal(k) if latent is DiagonalNormal else None
-    model = LatentModel(d, k, bodies, latent, likelihood, prior).double()
+D, K = 5, 2
+
+
+def random_model(likelihood=None, hidden=(6,), prior=Normal):
+    """Of float64, its skip random too; without a prior codes are points."""
+    likelihood = likelihood or Gaussian(D, 0.5)
+    prior = prior and prior(K)
+    model = make_model(likelihood, K, prior, hidden_layer_sizes=hidden).double()
     with torch.no_grad():
-        for p in model.spine.parameters():
+        for p in model.skip.parameters():
             p.normal_(std=0.5)
     return model
 
@@ -100,78 +101,87 @@ class Plain(nn.Module):
         return self.body(x)
 
 
-@pytest.mark.parametrize("latent", [Point, DiagonalNormal])
-def test_a_body_that_carries_no_skip_gives_the_same_model(latent):
-    model, x, noise = make_model(latent), randn(7, 5), randn(7, 2)
-    merged = model(x, noise)
+@pytest.mark.parametrize("prior", [None, Normal])
+def test_a_body_that_carries_no_skip_gives_the_same_model(prior):
+    model, x, base_samples = random_model(prior=prior), randn(7, D), randn(7, K)
+    merged = model(x, base_samples)
     model.encoder, model.decoder = Plain(model.encoder), Plain(model.decoder)
-    plain = model(x, noise)
+    plain = model(x, base_samples)
     for name in ("log_likelihood", "params", "z"):
         torch.testing.assert_close(getattr(plain, name), getattr(merged, name))
 
 
-def test_the_model_is_spine_plus_bodies():
-    model, x = make_model(Point, SquaredError(5)), randn(7, 5)
-    spine = model.spine
-    z = x @ spine.encode_weight.T + spine.encode_bias + plain_mlp(model.encoder, x)
-    back = z @ spine.decode_weight.T + spine.decode_bias + plain_mlp(model.decoder, z)
-    torch.testing.assert_close(model.code(x), z)
+def test_the_model_is_a_linear_skip_plus_bodies():
+    model, x = random_model(SquaredError(D), prior=None), randn(7, D)
+    skip = model.skip
+    z = x @ skip.encode_weight.T + skip.encode_bias + plain_mlp(model.encoder, x)
+    back = z @ skip.decode_weight.T + skip.decode_bias + plain_mlp(model.decoder, z)
+    torch.testing.assert_close(model.best_code(x), z)
     torch.testing.assert_close(model.reconstruct(z), back)
     terms = model(x)
     torch.testing.assert_close(terms.log_likelihood, -(x - back).square().sum(1))
-    assert torch.equal(terms.params, model.decode(model.code(x)))
+    assert torch.equal(terms.params, model.decode(model.best_code(x)))
     torch.testing.assert_close(Objective()(terms), -terms.log_likelihood)
 
 
-def test_set_scale_standardizes():
-    X = 3 * randn(100, 5) + 1000
-    model = make_model()
-    model.set_scale(X)
-    x = model.standardize(X)
-    torch.testing.assert_close(
-        x.mean(0), torch.zeros(5, dtype=x.dtype), atol=1e-10, rtol=0
-    )
-    assert x.square().mean().item() == pytest.approx(1)
-    torch.testing.assert_close(model.in_data_units(x), X)
+def test_units_lead_to_the_network_and_back():
+    X = 3 * randn(100, D) + 1000
+    is_scaled = torch.tensor([True, True, True, False, False])
+    units = random_model().units
+    units.set(X.mean(0), X.std(0), is_scaled)
+    x = units.to_net(X)
+    torch.testing.assert_close(x, (X - X.mean(0)) / X.std(0))
+    target = units.to_target(x)
+    torch.testing.assert_close(target, X.where(~is_scaled, x))
+    torch.testing.assert_close(units.from_target(target), x)
+    torch.testing.assert_close(units.to_data(target), X)
+
+
+def test_users_codes_have_units_of_their_own():
+    units, z = random_model().units, randn(7, K)
+    units.code_scale.copy_(torch.tensor([2.0, 5.0]))
+    code = units.to_users_code(z)
+    torch.testing.assert_close(code, z * torch.tensor([2.0, 5.0], dtype=z.dtype))
+    torch.testing.assert_close(units.from_users_code(code), z)
 
 
 def test_the_bound_rises_with_the_number_of_draws():
     """The mean bound over groups of draws is at most that of their union, row by row:
     Burda et al. (2016), theorem 1, by Jensen's inequality."""
-    model, x, noise = make_model(), randn(20, 5), randn(64, 2, seed=2)
+    model, x, draws = random_model(), randn(20, D), randn(64, K, seed=2)
     means = []
     with torch.no_grad():
         for size in (1, 4, 16, 64):
-            groups = [log_bound(model, x, g) for g in noise.split(size)]
+            groups = [log_bound(model, x, g) for g in draws.split(size)]
             means.append(torch.stack(groups).mean(0))
     for fewer, more in pairwise(means):
         assert (fewer < more).all()
 
 
 def test_one_draw_is_the_evidence_bound_on_average():
-    model, x, noise = make_model(), randn(3, 5), randn(20_000, 2, seed=2)
+    model, x, draws = random_model(), randn(3, D), randn(8000, K, seed=2)
     with torch.no_grad():
-        bounds = torch.stack([log_bound(model, x, e[None]) for e in noise[:4000]])
-        terms = [model(x, e.expand(3, 2)) for e in noise[4000:8000]]
+        bounds = torch.stack([log_bound(model, x, e[None]) for e in draws[:4000]])
+        terms = [model(x, e.expand(3, 2)) for e in draws[4000:]]
         elbos = torch.stack([t.log_likelihood - t.divergence for t in terms])
     error = (bounds.var(0) / 4000 + elbos.var(0) / 4000).sqrt()
     assert ((bounds.mean(0) - elbos.mean(0)).abs() < 3 * error).all()
 
 
-def linear_gaussian(d=5, k=2, noise=0.3):
-    """A model with orthogonal loadings, its exact posterior, and its marginal law."""
-    model = make_model(d=d, k=k, hidden=(), likelihood=Gaussian(d, noise))
-    loading = torch.linalg.qr(randn(d, k))[0] * torch.tensor([2.0, 1.0])
-    offset = randn(d, seed=3)
+def linear_gaussian(noise=0.3):
+    """A model with orthogonal loadings and its exact posterior, and its density."""
+    model = random_model(Gaussian(D, noise), hidden=())
+    loading = torch.linalg.qr(randn(D, K))[0] * torch.tensor([2.0, 1.0])
+    offset = randn(D, seed=3)
     precision = loading.square().sum(0) / noise + 1  # of the posterior
     with torch.no_grad():
-        model.spine.decode_weight.copy_(loading)
-        model.spine.decode_bias.copy_(offset)
+        model.skip.decode_weight.copy_(loading)
+        model.skip.decode_bias.copy_(offset)
         weight = loading.T / noise / precision[:, None]
-        model.spine.encode_weight.copy_(weight)
+        model.skip.encode_weight.copy_(weight)
         log_std = -0.5 * precision.log()
-        model.spine.encode_bias.copy_(torch.cat([-weight @ offset, log_std]))
-    covariance = loading @ loading.T + noise * torch.eye(d)
+        model.skip.encode_bias.copy_(torch.cat([-weight @ offset, log_std]))
+    covariance = loading @ loading.T + noise * torch.eye(D)
     return model, stats.multivariate_normal(offset.numpy(), covariance.numpy())
 
 
@@ -188,21 +198,21 @@ def test_the_bound_of_a_linear_gaussian_model_is_exact(n_draws):
 
 def test_the_bound_is_exact_in_data_units():
     model, marginal = linear_gaussian()
-    model.scale = torch.full((5,), 3.0, dtype=torch.float64)
-    model.shift = torch.arange(5.0, dtype=torch.float64)
-    X = randn(10, 5)
+    loc, scale = torch.arange(5.0), torch.full((D,), 3.0)
+    model.units.set(loc, scale, torch.ones(D, dtype=torch.bool))
+    X = randn(10, D)
     with torch.no_grad():
-        bound = log_bound(model, model.standardize(X), randn(4, 2, seed=4))
-    law = stats.multivariate_normal(
+        bound = log_bound(model, model.units.to_net(X), randn(4, K, seed=4))
+    truth = stats.multivariate_normal(
         3 * marginal.mean + np.arange(5), 9 * marginal.cov_object.covariance
     )
-    np.testing.assert_allclose(bound, law.logpdf(X))
+    np.testing.assert_allclose(bound, truth.logpdf(X))
 
 
 def test_a_wrong_posterior_loosens_the_bound_and_draws_mend_it():
     model, marginal = linear_gaussian()
     with torch.no_grad():
-        model.spine.encode_bias[2:] += 0.5
+        model.skip.encode_bias[2:] += 0.5
         x = randn(10, 5)
         truth = marginal.logpdf(x)
         bound = partial(importance_weighted, model)
@@ -218,8 +228,8 @@ def test_a_wrong_posterior_loosens_the_bound_and_draws_mend_it():
 
 
 def test_log_loss_is_minus_the_squared_error_of_the_data():
-    model, X = make_model(Point, SquaredError(5)), 4 * randn(7, 5) + 10
-    model.set_scale(X)
-    back = model.reconstruct(model.code(model.standardize(X)))
-    loss = -(X - back).square().sum(1)
-    torch.testing.assert_close(model.log_loss(model.standardize(X)), loss)
+    model, X = random_model(SquaredError(D), prior=None), 4 * randn(7, D) + 10
+    model.units.set(X.mean(0), torch.full((D,), 4.0), torch.ones(D, dtype=torch.bool))
+    x = model.units.to_net(X)
+    back = model.reconstruct(model.best_code(x))
+    torch.testing.assert_close(log_loss(model, x), -(X - back).square().sum(1))

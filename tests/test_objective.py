@@ -4,11 +4,9 @@ import math
 
 import pytest
 import torch
+from models import make_model
 
-from skae.nn._model import LatentModel
 from skae.nn._objective import Objective
-from skae.nn._posteriors import DiagonalNormal
-from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
 
@@ -24,11 +22,9 @@ def randn(*shape, seed=0):
 def model():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        bodies = ARCHITECTURES["mlp"](None, (6,), "tanh", (D, K), (2 * K, D))
-        model = LatentModel(
-            D, K, bodies, DiagonalNormal, Gaussian(D, 0.5), Normal(K)
-        ).double()
-        for p in model.spine.parameters():
+        model = make_model(Gaussian(D, 0.5), K, Normal(K), hidden_layer_sizes=(6,))
+        model = model.double()
+        for p in model.skip.parameters():
             torch.nn.init.normal_(p, std=0.5)
     return model
 
@@ -50,15 +46,15 @@ def test_it_is_minus_the_bound(terms):
 
 def test_beta_grows_in_the_warmup(terms):
     objective = Objective(beta=2.0, kl_warmup=0.4)
-    for share, beta in [(0.0, 0.0), (0.1, 0.5), (0.4, 2.0), (0.9, 2.0)]:
-        objective.set_progress(share)
+    for progress, beta in [(0.0, 0.0), (0.1, 0.5), (0.4, 2.0), (0.9, 2.0)]:
+        objective.set_progress(progress)
         torch.testing.assert_close(objective(terms), -elbo(terms, beta))
 
 
 def test_the_divergence_is_held_to_the_capacity(terms):
     objective = Objective(beta=3.0, capacity=4.0)
-    for share, capacity in [(0.0, 0.0), (0.25, 2.0), (0.5, 4.0), (1.0, 4.0)]:
-        objective.set_progress(share)
+    for progress, capacity in [(0.0, 0.0), (0.25, 2.0), (0.5, 4.0), (1.0, 4.0)]:
+        objective.set_progress(progress)
         truth = 3 * (terms.divergence - capacity).abs() - terms.log_likelihood
         torch.testing.assert_close(objective(terms), truth)
 
@@ -71,9 +67,9 @@ def test_free_bits_cost_nothing(terms):
     torch.testing.assert_close(objective(terms), truth)
 
 
-def gradients(model, objective, noise):
-    values = objective(model(randn(N, D), noise)).mean()
-    parameters = [model.spine.encode_weight, model.spine.decode_weight]
+def gradients(model, objective, base_samples):
+    values = objective(model(randn(N, D), base_samples)).mean()
+    parameters = [model.skip.encode_weight, model.skip.decode_weight]
     return torch.autograd.grad(values, parameters)
 
 
@@ -94,25 +90,22 @@ def test_the_path_derivative_has_the_same_mean(model):
 
 def test_the_path_derivative_is_silent_at_the_exact_posterior():
     """Roeder et al. (2017): without the score, no noise is left at the optimum."""
-    model = LatentModel(
-        D, K, (None, None), DiagonalNormal, Gaussian(D, 0.3), Normal(K)
-    ).double()
+    model = make_model(Gaussian(D, 0.3), K, Normal(K)).double()
     loading = torch.linalg.qr(randn(D, K))[0] * torch.tensor([2.0, 1.0, 0.5])
     precision = loading.square().sum(0) / 0.3 + 1
     with torch.no_grad():
-        model.spine.decode_weight.copy_(loading)
-        model.spine.encode_weight.copy_(loading.T / 0.3 / precision[:, None])
-        model.spine.encode_bias[K:] = -0.5 * precision.log()
-    for noise in randn(3, N, K, seed=3):
-        path, _ = gradients(model, Objective(path_derivative=True), noise)
-        plain, _ = gradients(model, Objective(), noise)
+        model.skip.decode_weight.copy_(loading)
+        model.skip.encode_weight.copy_(loading.T / 0.3 / precision[:, None])
+        model.skip.encode_bias[K:] = -0.5 * precision.log()
+    for base_samples in randn(3, N, K, seed=3):
+        path, _ = gradients(model, Objective(path_derivative=True), base_samples)
+        plain, _ = gradients(model, Objective(), base_samples)
         # The noise variance is a float32.
         assert path.abs().max() < 1e-6 < 1e-2 < plain.abs().max()
 
 
 def test_several_draws_are_the_importance_weighted_bound(model):
-    noise = randn(4, N, K, seed=1)
-    terms = model(randn(N, D), noise)
+    terms = model(randn(N, D), randn(4, N, K, seed=1))
     weights = terms.log_likelihood + terms.prior.log_prob(terms.z)
     weights = weights - terms.q.log_prob(terms.z)
     truth = math.log(4) - weights.logsumexp(0)

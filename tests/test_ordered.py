@@ -9,7 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.nn._ordered import random_prefixes, set_sizes
+from skae.nn._ordered import OrderedCode, random_prefixes
+from skae.nn._sizes import n_macs, rows_at_once
 
 ESTIMATORS = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (32, 16), "random_state": 0}
@@ -41,7 +42,7 @@ def test_a_prefix_of_each_octave_and_the_whole(k):
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
-def test_at_the_start_each_prefix_is_pca(k, curved):
+def test_before_training_each_prefix_is_pca(k, curved):
     X = curved.astype(np.float64)
     model = AutoencoderTransformer(4, ordered=True, max_iter=0, random_state=0).fit(X)
     pca = PCA(k).fit(X)
@@ -64,19 +65,23 @@ def test_at_the_start_each_prefix_is_pca(k, curved):
         ([0.9, 0.8, 0.6], 0.6 / 0.9),  # slowly
     ],
 )
-def test_sizes_are_weighed_by_a_power_of_what_pca_leaves(left, first):
-    model = AutoencoderTransformer(3, ordered=True, max_iter=0)
-    model = model.fit(np.random.default_rng(0).normal(size=(50, 9))).net_.module_
-    shares = -np.diff([1.0, *left])
-    set_sizes(model, torch.tensor(shares), left[-1])
-    weights = model.size_weights.numpy()
+def test_sizes_are_weighted_by_a_power_of_what_pca_leaves(left, first):
+    ordered = OrderedCode(3, n_noises=0)
+    explained = -np.diff([1.0, *left])
+    for is_error in (False, True):
+        assert (ordered.loss_weights == 1).all()  # a likelihood weights by its noise
+        mean = ordered.weight_sizes(
+            torch.tensor(explained), left[-1], is_error=is_error
+        )
+        assert mean == pytest.approx(np.prod(left) ** (1 / 3))
+    weights = ordered.loss_weights.numpy()
     assert weights[[0, 2]] == pytest.approx([first, 1.0])
     powers = np.log(weights[:2]) / np.log(np.divide(left[-1], left[:2]))
     assert powers[0] == pytest.approx(powers[1])
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
-def test_at_the_start_a_truncated_density_is_that_of_ppca(k, curved):
+def test_before_training_a_truncated_density_is_that_of_ppca(k, curved):
     X = curved.astype(np.float64)
     model = VAETransformer(4, ordered=True, max_iter=0, random_state=0).fit(X)
     # Loadings and axes of the posterior are those of the larger model, noise and widths
@@ -86,7 +91,7 @@ def test_at_the_start_a_truncated_density_is_that_of_ppca(k, curved):
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "diagonal_gaussian"])
-def test_at_the_start_the_whole_density_is_that_of_the_start(likelihood, curved):
+def test_before_training_the_whole_density_is_that_without_an_order(likelihood, curved):
     params = {"max_iter": 0, "random_state": 0, "likelihood": likelihood}
     ordered, plain = (
         VAETransformer(3, ordered=o, **params).fit(curved[::10]) for o in (True, False)
@@ -132,8 +137,8 @@ def test_a_truncated_model_stands_alone(estimator, fitted, curved):
 
 
 def test_the_encoders_prefix_is_the_short_code(fitted, curved):
-    """Without refinement; a code that ends in zeros is decoded as a prefix."""
-    model = fitted[AutoencoderTransformer].truncate(4).set_params(transform_max_iter=0)
+    """A code that ends in zeros is decoded as a prefix."""
+    model = fitted[AutoencoderTransformer]
     short = model.truncate(2)
     codes = model.transform(curved)
     np.testing.assert_allclose(
@@ -180,7 +185,7 @@ def test_explained_variance_is_that_of_held_out_rows(curved):
 
 
 @both
-def test_a_share_of_the_variance_picks_the_size(estimator, curved):
+def test_a_ratio_of_the_variance_picks_the_size(estimator, curved):
     params = {"max_iter": 30, **SMALL}
     model = estimator(0.9, **params).fit(curved)
     explained = np.cumsum(model.explained_variance_ratio_)
@@ -192,7 +197,7 @@ def test_a_share_of_the_variance_picks_the_size(estimator, curved):
     assert pipeline.fit_transform(curved).shape[0] == len(curved)
 
 
-def test_a_share_of_constant_rows_is_one_latent():
+def test_a_ratio_of_constant_rows_is_one_latent():
     model = AutoencoderTransformer(0.9, max_iter=1, **SMALL).fit(np.ones((20, 3)))
     assert model.n_components_ == 1
 
@@ -245,8 +250,8 @@ def test_a_truncated_model_takes_as_many_rows_at_once(curved):
         4, ordered=True, architecture="attention", max_iter=0, **SMALL
     ).fit(curved)
     long, short = (m.net_.module_ for m in (model, model.truncate(2)))
-    assert short.rows_at_once(10**9) == long.rows_at_once(10**9)
-    assert short.n_products > 0.9 * long.n_products
+    assert rows_at_once(short, 10**9) == rows_at_once(long, 10**9)
+    assert n_macs(short) > 0.9 * n_macs(long)
 
 
 def test_true_is_no_size(fitted):

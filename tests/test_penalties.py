@@ -5,28 +5,30 @@ import math
 import numpy as np
 import pytest
 import torch
+from models import make_model
 from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
 from torch.nn import functional as F
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.nn._model import LatentModel
 from skae.nn._outputs import Terms
 from skae.nn._posteriors import DiagonalNormal, Point
-from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import Gaussian
 from skae.nn.penalties import (
     L1,
     MMD,
+    PENALTIES,
     Adversarial,
     Contractive,
     KLSparsity,
     Orthogonal,
     TotalCorrelation,
+    make_penalty,
 )
 from skae.nn.priors import Normal
-from skae.transformers._plugins import make_penalty
 
 SMALL = {"hidden_layer_sizes": (32,), "random_state": 0}
 
@@ -107,14 +109,11 @@ def test_orthogonal_is_the_sum_of_squared_correlations():
 # The contractive penalty.
 
 
-def make_model(latent, d=5, k=3):
+def random_model(prior=None):
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        n_out = k * latent.n_params, d
-        bodies = ARCHITECTURES["mlp"](None, (6,), "tanh", (d, k), n_out)
-        prior = Normal(k) if latent is DiagonalNormal else None
-        model = LatentModel(d, k, bodies, latent, Gaussian(d), prior).double()
-        for p in model.spine.parameters():
+        model = make_model(Gaussian(5), 3, prior, hidden_layer_sizes=(6,)).double()
+        for p in model.skip.parameters():
             torch.nn.init.normal_(p, std=0.5)
     return model
 
@@ -127,18 +126,18 @@ def squared_jacobian_norms(model, x):
     return torch.stack([j.square().sum() for j in jacobians])
 
 
-@pytest.mark.parametrize("latent", [Point, DiagonalNormal])
-def test_contractive_is_the_squared_norm_of_the_jacobian(latent):
-    model, x = make_model(latent), randn(7, 5)
+@pytest.mark.parametrize("prior", [None, Normal(3)])
+def test_contractive_is_the_squared_norm_of_the_jacobian(prior):
+    model, x = random_model(prior), randn(7, 5)
     truth = squared_jacobian_norms(model, x)
     torch.testing.assert_close(Contractive()(model, x, None), truth)
-    with torch.no_grad():  # held-out rows are judged so
+    with torch.no_grad():  # validation rows are evaluated so
         torch.testing.assert_close(Contractive()(model, x, None), truth)
 
 
 def test_contractive_reaches_the_weights():
-    model, x = make_model(Point), randn(7, 5)
-    weight = model.spine.encode_weight
+    model, x = random_model(), randn(7, 5)
+    weight = model.skip.encode_weight
 
     def value(shift=0.0):
         with torch.no_grad():
@@ -156,7 +155,7 @@ def test_contractive_reaches_the_weights():
 
 def test_hutchinsons_estimate_is_unbiased():
     torch.manual_seed(0)
-    model, x = make_model(Point), randn(2, 5)
+    model, x = random_model(), randn(2, 5)
     draws = torch.stack([Contractive(n_exact=2)(model, x, None) for _ in range(2000)])
     draws, truth = draws.detach(), squared_jacobian_norms(model, x)
     error = draws.std(0) / len(draws) ** 0.5
@@ -170,7 +169,7 @@ def test_hutchinsons_estimate_is_unbiased():
 def test_each_side_of_the_game_gets_its_own_gradient():
     torch.manual_seed(0)
     penalty = Adversarial((8,))
-    penalty.start(2)
+    penalty.build(2)
     z = torch.randn(30, 2, requires_grad=True)
     torch.manual_seed(1)
     value = penalty(None, None, Terms(None, None, z, Point(z), None))
@@ -187,14 +186,18 @@ def test_each_side_of_the_game_gets_its_own_gradient():
 
 
 def test_the_discriminator_trains_with_the_one_optimiser(digits):
-    model = AutoencoderTransformer(2, penalty="adversarial", max_iter=2, **SMALL).fit(
-        digits
-    )
-    net = model.net_
-    assert isinstance(net.optimizer_, torch.optim.AdamW)
-    n_weights = sum(p.numel() for p in net.module_.parameters())
-    groups = net.optimizer_.param_groups
-    assert sum(len(group["params"][0]) for group in groups) == n_weights
+    sizes = []
+
+    class Sizes(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            assert isinstance(net.optimizer_, torch.optim.AdamW)
+            groups = net.optimizer_.param_groups
+            sizes.append(sum(len(group["params"][0]) for group in groups))
+
+    params = {"penalty": "adversarial", "max_iter": 2, "callbacks": [Sizes()], **SMALL}
+    model = AutoencoderTransformer(2, **params).fit(digits)
+    n_weights = sum(p.numel() for p in model.net_.module_.parameters())
+    assert sizes == [n_weights] * 2
     assert not hasattr(model, "validation_loss_curve_")
 
 
@@ -248,7 +251,7 @@ def test_a_contractive_encoder_reacts_less(digits, unpenalized):
     def reaction(**params):
         model = AutoencoderTransformer(6, max_iter=60, **SMALL, **params).fit(digits)
         module = model.net_.module_
-        x = module.standardize(torch.from_numpy(digits[:50])).float()
+        x = module.units.to_net(torch.from_numpy(digits[:50])).float()
         return float(squared_jacobian_norms(module, x).detach().mean())
 
     plain = reaction(penalty=lambda model, x, terms: 0 * terms.z.sum())
@@ -397,7 +400,7 @@ def test_a_penalty_that_returns_no_tensor_is_refused(value, digits):
     "weight", [np.array(0.5), np.float32(0.5), torch.tensor(0.5), [np.array(0.5)]]
 )
 def test_a_weight_may_be_any_number(weight):
-    (found,) = make_penalty("l1", weight, has_posterior=False).weights
+    (found,) = make_penalty(PENALTIES, "l1", weight, has_posterior=False).weights
     assert found == 0.5 and type(found) is float
 
 

@@ -1,15 +1,18 @@
-"""Batches, flat parameters, callbacks, and what a fit does around them."""
+"""Rows, flat parameters, callbacks, and what a fit does around them."""
 
 import copy
 import math
+import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from models import make_model
 from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import (
     Callback,
     Checkpoint,
@@ -22,31 +25,29 @@ from skorch.callbacks import (
 )
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.data._rows import HeldOut, ResidentBatches
-from skae.nn._model import LatentModel
-from skae.nn._posteriors import DiagonalNormal
-from skae.nn.architectures import ARCHITECTURES, MLPBody
+from skae.data._rows import ResidentRows, weighted_mean
+from skae.nn._log_density import loss_of_data
+from skae.nn._random import standard_gamma
+from skae.nn._units import Units
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
+from skae.training import LatentNet, _encoder_phase
 from skae.training._callbacks import BestEpoch, OneCycle, training_callbacks
 from skae.training._flat_parameters import FlatParameters, flat_vectors
 from skae.training._optimizer import VectorAdamW
-from skae.training._share import learned_share
-from skae.training._step import traced
+from skae.training._step import GradientStep
+from skae.training._validation import Validation, mixture_weight
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 8}
 
-# Enough to leave the start on the curved surface.
+# Enough to leave the initial model on the curved surface.
 LEARNS = {
     "hidden_layer_sizes": (64, 32),
     "learning_rate_init": 0.01,
     "max_iter": 15,
     "random_state": 0,
 }
-
-# Rounding of a gradient, as a share of its largest element.
-EPS = {"float32": 1e-6, "bfloat16": 8e-3}
 
 both = pytest.mark.parametrize("estimator", BOTH)
 
@@ -55,20 +56,26 @@ def is_finite(model):
     return all(p.isfinite().all() for p in model.net_.module_.parameters())
 
 
-# Batches.
+# Rows.
 
 
-def rows(n, width=1):
-    return torch.arange(n, dtype=torch.float32)[:, None].expand(n, width).clone()
+def numbered(n, width=1):
+    """Rows that hold their number, in each feature."""
+    values = torch.arange(n, dtype=torch.float32)[:, None].expand(n, width).clone()
+    return ResidentRows(values, Units(width, 1), torch.device("cpu"))
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (8, 1), (23, 1), (64, 40_000)])
 def test_training_batches_cover_every_row_in_equal_shapes(n, width):
-    batches = ResidentBatches(rows(n, width), 8, torch.Generator().manual_seed(0))
+    batches = numbered(n, width).batches(8, seeded())
     for _ in range(3):
-        epoch = list(batches)
+        epoch = [batch.x for batch in batches]
         assert len(epoch) == len(batches) == math.ceil(n / 8)
-        assert {b.shape for b in epoch} == {(min(8, n), width)}
+        assert {x.shape for x in epoch} == {(min(8, n), width)}
         seen = torch.cat(epoch)[:, 0]
         values, counts = seen.unique(return_counts=True)
         assert torch.equal(values, torch.arange(n, dtype=torch.float32))
@@ -76,62 +83,99 @@ def test_training_batches_cover_every_row_in_equal_shapes(n, width):
 
 
 def test_training_batches_are_permuted_anew_each_epoch():
-    batches = ResidentBatches(rows(40), 8, torch.Generator().manual_seed(0))
-    first, second = (torch.cat(list(batches)) for _ in range(2))
-    again = ResidentBatches(rows(40), 8, torch.Generator().manual_seed(0))
+    rows = numbered(40)
+    batches = rows.batches(8, seeded())
+    first, second = (torch.cat([b.x for b in batches]) for _ in range(2))
+    again = torch.cat([b.x for b in rows.batches(8, seeded())])
     assert not torch.equal(first, second)
-    assert not torch.equal(first, rows(40))
-    assert torch.equal(first, torch.cat(list(again)))
+    assert not torch.equal(first, rows.gathered())
+    assert torch.equal(first, again)
 
 
-def test_other_batches_are_the_rows_in_order():
-    batches = list(ResidentBatches(rows(23), 8))
-    assert [len(b) for b in batches] == [8, 8, 7]
-    assert torch.equal(torch.cat(batches), rows(23))
+def test_chunks_are_the_rows_in_order():
+    rows = numbered(23)
+    chunks = [batch.x for batch in rows.chunks(8)]
+    assert [len(x) for x in chunks] == [8, 8, 7]
+    assert torch.equal(torch.cat(chunks), rows.gathered())
+
+
+def test_what_belongs_to_a_row_stays_with_it():
+    """Its weight, and its values without missing entries, in batches and parts."""
+    rows = numbered(40, 2)
+    rows.weights = 2 * rows.x[:, 0]
+    rows.x[::3, 1] = math.nan
+    rows.complete(lambda x: x.where(~x.isnan(), x[:, :1]))
+    _, part = rows.take(30, seed=1).split(0.5, seed=0)
+    for some in (rows, part):
+        for batch in [*some.batches(4, seeded()), *some.chunks(4)]:
+            number = batch.x[:, 0]
+            assert torch.equal(batch.weight, 2 * number)
+            assert torch.equal(batch.completed, number[:, None].expand(-1, 2))
+    assert part.has_missing and len(part.completed_rows()) == part.n_rows == 15
+
+
+def test_moments_are_those_of_the_observed_entries():
+    rows = numbered(50, 3)
+    rows.source[:, 1] *= 1e-3
+    rows.source[::4, 2] = math.nan
+    _, part = rows.split(0.6, seed=0)
+    for some, X in ((rows, rows.source), (part, rows.source[part.index])):
+        moments, X = some.moments(), X.double().numpy()
+        np.testing.assert_allclose(moments.mean, np.nanmean(X, 0))
+        np.testing.assert_allclose(moments.variance, np.nanvar(X, 0))
+        np.testing.assert_array_equal(moments.n_observed, (~np.isnan(X)).sum(0))
+
+
+def test_a_weight_is_that_of_so_many_copies():
+    values, weight = torch.tensor([1.0, 5.0, 2.0]), torch.tensor([2.0, 0.0, 3.0])
+    copies = torch.tensor([1.0, 1.0, 2.0, 2.0, 2.0])
+    torch.testing.assert_close(weighted_mean(values, weight), copies.mean())
+    assert torch.equal(weighted_mean(values), values.mean())
 
 
 @pytest.mark.parametrize(
     "n, fraction, n_valid", [(50, 0.1, 5), (4, 0.1, 1), (9, 0.5, 4), (9, 0.99, 8)]
 )
-def test_held_out_rows_and_the_others_are_all_rows(n, fraction, n_valid):
-    train, valid = HeldOut(fraction, seed=0)(rows(n))
-    assert len(valid) == n_valid
-    assert torch.equal(torch.cat([train, valid]).sort(0).values, rows(n))
+def test_validation_rows_and_the_others_are_all_rows(n, fraction, n_valid):
+    rows = numbered(n)
+    train, valid = rows.split(fraction, seed=0)
+    assert valid.n_rows == n_valid
+    both = torch.cat([train.gathered(), valid.gathered()])
+    assert torch.equal(both.sort(0).values, rows.gathered())
 
 
-def test_the_seed_decides_which_rows_are_held_out():
-    halves = [HeldOut(0.5, seed)(rows(50))[1] for seed in (0, 0, 1)]
-    assert torch.equal(halves[0], halves[1])
-    assert not torch.equal(halves[0], halves[2])
+def test_the_seed_decides_which_rows_are_validation_rows():
+    parts = [numbered(50).split(0.5, seed)[1].gathered() for seed in (0, 0, 1)]
+    assert torch.equal(parts[0], parts[1])
+    assert not torch.equal(parts[0], parts[2])
 
 
 # Flat parameters.
 
 
-def make_model():
+def random_model():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        bodies = ARCHITECTURES["mlp"](None, (6,), "tanh", (5, 2), (4, 5))
-        model = LatentModel(5, 2, bodies, DiagonalNormal, Gaussian(5), Normal(2))
-        for p in model.spine.parameters():
+        model = make_model(Gaussian(5), 2, Normal(2), hidden_layer_sizes=(6,))
+        for p in model.skip.parameters():
             torch.nn.init.normal_(p)
         return model
 
 
-def objective(model, seed=0):
-    generator = torch.Generator().manual_seed(seed)
+def random_inputs(seed=0):
+    generator = seeded(seed)
     x = torch.randn(9, 5, generator=generator)
-    terms = model(x, torch.randn(9, 2, generator=generator))
-    return negative_bound(terms)
+    return {"x": x, "base_samples": torch.randn(9, 2, generator=generator)}
+
+
+def objective(model, seed=0):
+    return negative_bound(model(**random_inputs(seed)))
 
 
 def backward(flat, seed=0):
     """Gradient of the same objective, by the vectors; returns its value."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(9, 5, generator=generator)
-    inputs = {"x": x, "noise": torch.randn(9, 2, generator=generator)}
-    step = flat.gradient_step(negative_bound, inputs)
-    return step(inputs)
+    inputs = random_inputs(seed)
+    return GradientStep(flat, negative_bound, inputs)(inputs)
 
 
 def negative_bound(terms):
@@ -151,19 +195,19 @@ def fill(flat, value):
 
 
 def test_binding_leaves_values_as_they_were():
-    plain, model = make_model(), make_model()
+    plain, model = random_model(), random_model()
     _, flat = bind(model)
     assert sum(len(v) for v in flat.vectors) == sum(
         p.numel() for p in model.parameters()
     )
-    for bound in (model, flat.computing):
+    for bound in (model, flat.compute_copy):
         values = dict(bound.named_parameters())
         for name, p in plain.named_parameters():
             assert torch.equal(values[name], p)
 
 
 def test_the_gradient_is_that_of_plain_autograd():
-    plain, model = make_model(), make_model()
+    plain, model = random_model(), random_model()
     _, flat = bind(model)
     backward(flat)
     with torch.no_grad():
@@ -174,65 +218,6 @@ def test_the_gradient_is_that_of_plain_autograd():
     values = dict(model.named_parameters())
     for name, p in plain.named_parameters():
         torch.testing.assert_close(values[name], p - p.grad)
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_traced_step_is_the_plain_one(precision):
-    """Also after the weights have moved: the trace reads them where they lie."""
-    (_, flat), (_, other) = bind(make_model(), precision), bind(make_model(), precision)
-    generator = torch.Generator().manual_seed(0)
-    x, noise = torch.randn(2, 9, 5, generator=generator), torch.randn(2, 9, 2)
-    x = x.to(getattr(torch, precision))
-    steps = [
-        f.gradient_step(negative_bound, {"x": x[0], "noise": noise[0]}, record)
-        for f, record in ((flat, traced), (other, None))
-    ]
-    for i in range(2):
-        values = [step({"x": x[i], "noise": noise[i]}) for step in steps]
-        assert torch.equal(*values)
-        for mine, truth in zip(flat.vectors, other.vectors):
-            # The last bit of a product depends on the address that it is written to.
-            largest = truth.grad.abs().max()
-            torch.testing.assert_close(
-                mine.grad, truth.grad, rtol=0, atol=float(EPS[precision] * largest)
-            )
-        with torch.no_grad():
-            for vector in (*flat.vectors, *other.vectors):
-                vector.mul_(1.3)
-        flat.update()
-        other.update()
-
-
-def test_joined_tensors_are_written_piece_by_piece():
-    """Also a piece that is joined twice, or that is used besides."""
-    generator = torch.Generator().manual_seed(0)
-    weight, x, other = torch.randn(3, 4, 4, generator=generator)
-
-    def function(constants, x):
-        product, total = x @ constants[0], x.sum(0)
-        flat = product.reshape(-1)
-        used = (x.T @ x).reshape(-1)
-        joined = torch.cat([flat, total, total, used, x[0]])
-        return used.sum(), joined, torch.cat([product, x])
-
-    step = traced(function, [weight], [x])
-    for rows in (x, other):
-        found, truth = step(rows), function([weight], rows)
-        for value, true_value in zip(found, truth, strict=True):
-            torch.testing.assert_close(value, true_value)
-
-
-@both
-def test_a_long_fit_is_traced_and_a_body_of_unknown_kind_is_not(estimator, curved):
-    params = {**SMALL, "max_iter": 12, "batch_size": 4}  # 1,080 steps
-    model = estimator(2, **params).fit(curved)
-    MLPBody.is_static = False
-    try:
-        plain = estimator(2, **params).fit(curved)
-    finally:
-        MLPBody.is_static = True
-    # A thousand steps enlarge the rounding of the first.
-    np.testing.assert_allclose(model.loss_curve_, plain.loss_curve_, rtol=1e-3)
 
 
 def test_steps_of_the_optimiser_are_those_of_torch():
@@ -263,16 +248,16 @@ def test_steps_of_the_optimiser_are_those_of_torch():
 
 
 def test_parameters_are_views():
-    model = make_model()
+    model = random_model()
     _, flat = bind(model)
     fill(flat, 3.0)
-    assert all((p == 3).all() for p in flat.computing.parameters())
+    assert all((p == 3).all() for p in flat.compute_copy.parameters())
     flat.update()
     assert all((p == 3).all() for p in model.parameters())
 
 
 def test_the_module_is_an_exponential_average_of_the_steps():
-    model = make_model()
+    model = random_model()
     _, flat = bind(model, n_averaged=4)
     fill(flat, 0.0)
     flat.load([torch.zeros_like(v) for v in flat.vectors])
@@ -283,16 +268,16 @@ def test_the_module_is_an_exponential_average_of_the_steps():
         truth += (value - truth) / 4
         for p in model.parameters():
             torch.testing.assert_close(p, torch.full_like(p, truth))
-        assert all((p == value).all() for p in flat.computing.parameters())
+        assert all((p == value).all() for p in flat.compute_copy.parameters())
 
 
 def decays_in_plain(name, p):
-    """The hidden layers decay; spine, output layers and distributions do not."""
+    """The hidden layers decay; skip, output layers and distributions do not."""
     return name.startswith(("encoder.hidden", "decoder.hidden"))
 
 
 def test_an_optimiser_on_the_vectors_does_what_one_on_the_weights_does():
-    plain, model = make_model(), make_model()
+    plain, model = random_model(), random_model()
     groups, flat = bind(model)
     for group in groups:
         group["weight_decay"] = 0.1 * group["decay"]
@@ -318,16 +303,16 @@ def test_an_optimiser_on_the_vectors_does_what_one_on_the_weights_does():
         torch.testing.assert_close(values[name], p, rtol=1e-4, atol=1e-6)
 
 
-def test_the_twin_computes_in_half_precision_on_the_same_values():
-    model = make_model()
+def test_the_compute_copy_computes_in_half_precision_on_the_same_values():
+    model = random_model()
     _, flat = bind(model, "bfloat16")
     for _ in range(2):
-        twins = dict(flat.computing.named_parameters())
+        copies = dict(flat.compute_copy.named_parameters())
         for name, p in model.named_parameters():
-            half = name.startswith(("spine", "encoder", "decoder"))
+            half = name.startswith(("skip", "encoder", "decoder"))
             assert p.dtype == torch.float32
-            assert twins[name].dtype == (torch.bfloat16 if half else torch.float32)
-            assert torch.equal(twins[name], p.to(twins[name].dtype))
+            assert copies[name].dtype == (torch.bfloat16 if half else torch.float32)
+            assert torch.equal(copies[name], p.to(copies[name].dtype))
         with torch.no_grad():
             for vector in flat.vectors:
                 vector.mul_(1.7)
@@ -336,7 +321,7 @@ def test_the_twin_computes_in_half_precision_on_the_same_values():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_state_survives_what_comes_after_it(precision):
-    model = make_model()
+    model = random_model()
     _, flat = bind(model, precision, n_averaged=3)
     fill(flat, 0.3)
     flat.update()
@@ -344,20 +329,20 @@ def test_a_state_survives_what_comes_after_it(precision):
     fill(flat, math.nan)
     flat.update()
     flat.load(state)
-    twins = flat.computing.state_dict()
+    copies = flat.compute_copy.state_dict()
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
-        assert torch.equal(twins[name], before[name].to(twins[name].dtype))
+        assert torch.equal(copies[name], before[name].to(copies[name].dtype))
 
 
 # The schedule.
 
 
 class Recorder(Callback):
-    """Rate of the optimiser at every step, and the calls of every kind."""
+    """Rate of the optimiser at every step, its groups, and the calls of every kind."""
 
     def initialize(self):
-        self.rates, self.calls = [], []
+        self.rates, self.calls, self.groups = [], [], []
         return self
 
     def on_batch_begin(self, net, training=False, **kwargs):
@@ -366,6 +351,7 @@ class Recorder(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         self.calls.append("epoch")
+        self.groups = [group.copy() for group in net.optimizer_.param_groups]
 
     def on_train_end(self, net, **kwargs):
         self.calls.append("end")
@@ -391,11 +377,11 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nearly_zero(iris):
 
 
 def test_one_cycle_is_continuous_at_its_corners():
-    share = OneCycle(warmup=0.25, floor=0.01)._share
-    assert share(0.0) == pytest.approx(0.1)
-    assert share(0.25 - 1e-9) == pytest.approx(share(0.25)) == pytest.approx(1)
-    assert share(1.0) == pytest.approx(0.01)
-    assert share(0.625) == pytest.approx((1 + 0.01) / 2)  # half-way down
+    rate = OneCycle(warmup=0.25, floor=0.01)._relative_rate
+    assert rate(0.0) == pytest.approx(0.1)
+    assert rate(0.25 - 1e-9) == pytest.approx(rate(0.25)) == pytest.approx(1)
+    assert rate(1.0) == pytest.approx(0.01)
+    assert rate(0.625) == pytest.approx((1 + 0.01) / 2)  # half-way down
 
 
 @both
@@ -406,52 +392,84 @@ def test_without_a_schedule_the_rate_is_constant(estimator, iris):
     assert rates == [0.01] * len(rates)
 
 
-@both
-def test_every_group_of_a_single_pass_has_its_own_rate(estimator, iris):
-    model = estimator(2, learning_rate_init=0.01, **SMALL).partial_fit(iris)
-    for group in model.net_.optimizer_.param_groups:
-        assert group["lr"] == pytest.approx(0.01 * group["speed"])
-    speeds = [group["speed"] for group in model.net_.optimizer_.param_groups]
-    assert speeds[:2] == [1.0, model.net_.module_.unexplained]
+OUTPUT = "output"
+
+
+@pytest.mark.parametrize(
+    "estimator, params, rates",
+    [
+        (AutoencoderTransformer, {}, [1, OUTPUT]),  # after hidden layers
+        (AutoencoderTransformer, {"hidden_layer_sizes": ()}, [8]),
+        (VAETransformer, {}, [1, OUTPUT, 10]),  # the likelihood
+        (VAETransformer, {"prior": "mixture"}, [1, OUTPUT, 10, 1]),
+        (VAETransformer, {"hidden_layer_sizes": ()}, [OUTPUT, 10]),
+    ],
+)
+def test_every_group_has_its_own_rate(estimator, params, rates, iris):
+    """That of what PCA sets is the root of the fraction that PCA leaves."""
+    params = {**SMALL, "learning_rate_init": 0.01, "callbacks": [Recorder()], **params}
+    model = estimator(2, **params).partial_fit(iris)
+    unexplained = 1 - PCA(2).fit(iris).explained_variance_ratio_.sum()
+    rates = [unexplained**0.5 if rate == OUTPUT else rate for rate in rates]
+    for _ in range(2):
+        groups = recorder_of(model).groups
+        assert [group["rate"] for group in groups] == pytest.approx(rates, rel=1e-3)
+        found = [group["lr"] / group["rate"] for group in groups]
+        assert found == pytest.approx([0.01] * len(groups))
+        model.partial_fit(iris[::-1])
 
 
 @both
 def test_weight_decay_is_divided_by_the_rows_seen(estimator, iris):
     """And for the hidden layers alone."""
-    model = estimator(2, alpha=30.0, **SMALL)
+    model = estimator(2, alpha=30.0, callbacks=[Recorder()], **SMALL)
     for n_seen in (100, 150):
         model.partial_fit(iris[:100] if n_seen == 100 else iris[100:])
-        decays = [g["weight_decay"] for g in model.net_.optimizer_.param_groups]
+        decays = [group["weight_decay"] for group in recorder_of(model).groups]
         assert decays[0] == pytest.approx(30 / n_seen) and not any(decays[1:])
 
 
 # The best epoch.
 
 
-def held_out_loss(model, X):
-    """The fitted model's loss on the rows that the fit held out."""
-    net = model.net_
-    rows = net.module_.standardize(torch.from_numpy(X)).float()
-    losses = net.held_out_losses(net.train_split(rows)[1], is_start=True)
-    return float(losses.mean())
+def split_of(model, X):
+    """Training and validation rows of the fit of `model` to X."""
+    rows = ResidentRows(
+        torch.from_numpy(X), model.net_.module_.units, torch.device("cpu")
+    )
+    return model.net_.train_split(rows)
+
+
+def validation_loss(model, X):
+    """The fitted model's loss on the validation rows of its fit, in data units."""
+    validation = Validation(model.net_, split_of(model, X)[1])
+    loss = float(validation.losses(raises_noise=False).mean())
+    return loss_of_data(model.net_.module_, loss)
+
+
+def losses_of(model):
+    """Validation losses of the initial model and of each epoch."""
+    return [model.initial_loss_, *model.validation_loss_curve_]
 
 
 @both
 @pytest.mark.parametrize("rate", [1e-3, 0.03, 3.0])
-def test_the_best_epoch_is_restored_start_included(estimator, rate, curved):
+def test_the_best_epoch_is_restored_the_initial_model_included(estimator, rate, curved):
     model = estimator(2, learning_rate_init=rate, **SMALL).fit(curved)
-    epochs = model.net_.history[:, ("valid_loss", "best")]
-    assert len(epochs) == 8
-    kept = [model.net_.start_loss_, *(loss for loss, is_best in epochs if is_best)]
-    assert kept == sorted(kept, reverse=True)
-    # Epochs are judged with the smallest share of the start; it is learned afterwards.
-    model.net_.module_.start_share = 1 / (len(curved) + 1)
+    losses = losses_of(model)
+    assert len(losses) == 9
+    assert model.best_loss_ == losses[model.best_iter_] == min(losses)
+    so_far = np.minimum.accumulate(losses)
+    assert model.net_.history[:, "best"] == (np.diff(so_far) < 0).tolist()
+    # Epochs compare with the smallest weight of the initial model; it is learned after.
+    if (initial := model.net_.module_.initial) is not None:
+        initial.weight.fill_(1 / (len(curved) + 1))
     # The noise was chosen in float64, the likelihood is computed in float32.
-    assert held_out_loss(model, curved) == pytest.approx(kept[-1], rel=1e-6)
+    assert validation_loss(model, curved) == pytest.approx(model.best_loss_, rel=1e-6)
 
 
 @both
-def test_a_ruinous_rate_leaves_the_start(estimator, iris):
+def test_a_ruinous_rate_leaves_the_initial_model(estimator, iris):
     model = estimator(2, learning_rate_init=10.0, **SMALL).fit(iris)
     start = estimator(2, **{**SMALL, "max_iter": 0}).fit(iris)
     assert np.array_equal(model.transform(iris), start.transform(iris))
@@ -466,7 +484,7 @@ def test_luck_on_few_rows_is_no_gain_on_the_pca_of_all(seed):
     X = rng.normal(size=(100, 10)) @ loading + rng.normal(size=(100, 40))
     model = AutoencoderTransformer(12, max_iter=30, random_state=seed).fit(X)
     assert min(model.validation_loss_curve_) < model.best_loss_
-    assert model.net_.kept_start_
+    assert model.best_iter_ == 0
     expected = PCA(12, svd_solver="full").fit(X)
     expected = expected.inverse_transform(expected.transform(X))
     np.testing.assert_allclose(
@@ -474,26 +492,23 @@ def test_luck_on_few_rows_is_no_gain_on_the_pca_of_all(seed):
     )
 
 
-def test_a_single_held_out_row_proves_no_gain(curved):
+def test_a_single_validation_row_proves_no_gain(curved):
     model = AutoencoderTransformer(2, **SMALL).fit(curved[:10])
-    assert len(model.net_.train_split(torch.from_numpy(curved[:10]))[1]) == 1
-    assert model.net_.kept_start_
+    assert split_of(model, curved[:10])[1].n_rows == 1
+    assert model.best_iter_ == 0
 
 
 def test_best_loss_is_in_data_units(curved):
     X = 5 * curved + 3
     model = AutoencoderTransformer(2, **SMALL).fit(X)
-    _, valid = model.net_.train_split(torch.from_numpy(X))
-    squared = (
-        valid.numpy() - model.inverse_transform(model.transform(valid.numpy()))
-    ) ** 2
+    valid = X[split_of(model, X)[1].index]
+    squared = (valid - model.inverse_transform(model.transform(valid))) ** 2
     assert model.best_loss_ == pytest.approx(squared.sum(1).mean(), rel=1e-4)
-    start = model.net_.module_.loss_in_data_units(model.net_.start_loss_)
-    assert model.best_loss_ in [start, *model.validation_loss_curve_]
+    assert model.best_loss_ == min(losses_of(model))
 
 
 def test_training_losses_are_in_data_units(curved):
-    """Rates near zero leave the start, whose training loss is that of PCA."""
+    """Rates near zero leave the initial model, whose training loss is that of PCA."""
     X = 5 * curved + 3
     model = AutoencoderTransformer(
         2, learning_rate_init=1e-12, early_stopping=False, batch_size=100, **SMALL
@@ -511,6 +526,21 @@ def test_training_pays_on_a_curved_surface(estimator, curved):
         assert model.score(curved[300:]) > 0.5 * start.score(curved[300:])
     else:
         assert model.score(curved[300:]) > start.score(curved[300:]) + 1
+
+
+def test_the_last_phase_trains_the_encoder_alone(monkeypatch, curved):
+    """And is kept where the validation rows gain."""
+    params = {**LEARNS, "max_iter": 30}
+    model = AutoencoderTransformer(2, **params).fit(curved)
+    monkeypatch.setattr(_encoder_phase, "FRACTION", 0.0)
+    plain = AutoencoderTransformer(2, **params).fit(curved)
+    codes = plain.transform(curved)
+    back = [fitted.inverse_transform(codes) for fitted in (model, plain)]
+    np.testing.assert_array_equal(*back)
+    assert not np.array_equal(model.transform(curved), codes)
+    assert validation_loss(plain, curved) == pytest.approx(plain.best_loss_, rel=1e-6)
+    assert validation_loss(model, curved) < plain.best_loss_
+    assert all(p.requires_grad for p in model.net_.module_.parameters())
 
 
 # Early stopping.
@@ -541,7 +571,7 @@ def test_a_fit_ends_when_returns_do_not_help(estimator, early_stopping, iris):
 
 
 @pytest.mark.parametrize("n_components", [4, 5])
-def test_nothing_is_trained_where_the_start_leaves_nothing(n_components, iris):
+def test_nothing_is_trained_where_the_initial_model_leaves_nothing(n_components, iris):
     model = AutoencoderTransformer(n_components, **SMALL).fit(iris)
     assert model.n_iter_ == 0
     restored = model.inverse_transform(model.transform(iris))
@@ -552,7 +582,7 @@ def test_nothing_is_trained_where_the_start_leaves_nothing(n_components, iris):
 
 
 @pytest.mark.parametrize("n, has_validation", [(9, False), (40, True)])
-def test_auto_holds_out_rows_where_there_are_enough(n, has_validation, iris):
+def test_auto_takes_validation_rows_where_there_are_enough(n, has_validation, iris):
     model = AutoencoderTransformer(2, **SMALL).fit(iris[:n])
     assert hasattr(model, "validation_loss_curve_") == has_validation
     assert model.n_iter_ == len(model.loss_curve_) == 8
@@ -568,7 +598,7 @@ def test_without_early_stopping_all_rows_train_to_the_end(iris):
 
 
 def test_the_last_epoch_stays_without_early_stopping(curved):
-    """Its loss is near the last training losses, whatever the rows held out say."""
+    """Its loss is near the last training losses, whatever other rows would say."""
     model = AutoencoderTransformer(2, early_stopping=False, **LEARNS).fit(curved)
     assert -model.score(curved) == pytest.approx(model.loss_curve_[-1], rel=0.05)
     assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
@@ -603,7 +633,7 @@ class Poison(Callback):
 
 
 @both
-def test_nan_at_every_step_ends_at_the_start_with_a_warning(estimator, iris):
+def test_nan_at_every_step_ends_at_the_initial_model_with_a_warning(estimator, iris):
     model = estimator(2, callbacks=[Poison()], batch_size=50, **SMALL)
     with pytest.warns(ConvergenceWarning, match="finite"):
         model.fit(iris)
@@ -615,13 +645,15 @@ def test_nan_at_every_step_ends_at_the_start_with_a_warning(estimator, iris):
 
 @both
 @pytest.mark.parametrize("step", [0, 25, 35])
-def test_one_nan_is_survived(estimator, step, curved):
+def test_one_nan_is_survived(estimator, step, monkeypatch, curved):
     """Steps 0, 25 and 35 are the first, an inner one and the last of an epoch."""
+    monkeypatch.setattr(_encoder_phase, "FRACTION", 0.0)  # it has losses of its own
     params = {**LEARNS, "max_iter": 30, "batch_size": 20}
     model = estimator(2, callbacks=[Poison([step])], **params).fit(curved)
     assert is_finite(model) and model.n_iter_ == 30
-    losses = [model.net_.start_loss_, *model.net_.history[:, "valid_loss"]]
-    assert held_out_loss(model, curved) == pytest.approx(min(losses), rel=1e-6)
+    losses = losses_of(model)
+    best = pytest.approx(min(losses), rel=1e-6, abs=1e-6)  # of some nats
+    assert validation_loss(model, curved) == best
     assert min(losses[4:]) < min(losses[:4])  # training went on
 
 
@@ -662,41 +694,72 @@ def test_a_huge_rate_warns_and_ends_finite(estimator, early_stopping, iris):
 # Interruption.
 
 
-class Interrupt(Callback):
-    def __init__(self, step):
-        self.step = step
+@pytest.fixture
+def interrupt_after(monkeypatch):
+    """Function of the step after which the user interrupts the fit."""
+    train_step = LatentNet.train_step
 
-    def on_train_begin(self, net, **kwargs):
-        self.step_ = 0
+    def interrupt(step):
+        def interrupted(net, batch, **kwargs):
+            result = train_step(net, batch, **kwargs)
+            if net.n_done_ == step:
+                raise KeyboardInterrupt
+            return result
 
-    def on_batch_end(self, net, **kwargs):
-        self.step_ += 1
-        if self.step_ == self.step:
-            raise KeyboardInterrupt
+        monkeypatch.setattr(LatentNet, "train_step", interrupted)
+
+    return interrupt
 
 
 @both
 @pytest.mark.parametrize("step, n_whole_epochs", [(1, 0), (2, 0), (10, 3), (12, 3)])
-def test_an_interrupted_fit_keeps_its_best_state(estimator, step, n_whole_epochs, iris):
-    params = {**SMALL, "batch_size": 45}  # three steps an epoch
-    model = estimator(2, callbacks=[Interrupt(step)], **params)
+def test_an_interrupted_fit_keeps_its_best_state(
+    estimator, step, n_whole_epochs, interrupt_after, iris
+):
+    interrupt_after(step)
+    model = estimator(2, batch_size=45, **SMALL)  # three steps an epoch
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         model.fit(iris)
+    assert model.stopped_by_ == "interrupt"
     assert model.n_iter_ == len(model.validation_loss_curve_) == n_whole_epochs
-    losses = model.net_.history[:n_whole_epochs]
-    losses = [model.net_.start_loss_, *(e["valid_loss"] for e in losses)]
-    assert held_out_loss(model, iris) == min(losses)
+    best = pytest.approx(min(losses_of(model)), rel=1e-6)
+    assert model.best_loss_ == best and validation_loss(model, iris) == best
     assert is_finite(model)
     assert model.transform(iris).shape == (150, 2)
 
 
-def test_a_fit_after_an_interruption_is_whole(iris):
-    model = AutoencoderTransformer(2, callbacks=[Interrupt(5)], **SMALL)
+def test_a_fit_after_an_interruption_is_whole(interrupt_after, monkeypatch, iris):
+    model = AutoencoderTransformer(2, **SMALL)
+    interrupt_after(5)
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         model.fit(iris)
-    model.set_params(callbacks=None).fit(iris)
+    monkeypatch.undo()
+    model.fit(iris)
     fresh = AutoencoderTransformer(2, **SMALL).fit(iris)
     assert np.array_equal(model.transform(iris), fresh.transform(iris))
+
+
+class Stop(Callback):
+    """End a fit after an epoch, as skorch's callbacks do."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+
+STOPPED = [
+    ({"max_iter": 0}, 0, "max_iter"),
+    ({}, 8, "max_iter"),
+    ({"n_components": 4}, 0, "converged"),
+    ({"callbacks": [Stop()]}, 3, "callback"),
+]
+
+
+@pytest.mark.parametrize("params, n_iter, reason", STOPPED, ids=lambda v: str(v)[:20])
+def test_a_fit_says_why_it_ended(params, n_iter, reason, iris):
+    params = {"n_components": 2, **SMALL, **params}
+    model = AutoencoderTransformer(**params).fit(iris)
+    assert (model.n_iter_, model.stopped_by_) == (n_iter, reason)
 
 
 # Callbacks.
@@ -798,48 +861,244 @@ def test_a_fit_leaves_the_number_of_threads(n_threads, iris):
         torch.set_num_threads(before)
 
 
-def test_the_net_of_a_fit_holds_no_running_state(iris):
-    model = VAETransformer(2, **SMALL).fit(iris)
-    assert not hasattr(model.net_, "parameters_")
-    best = next(c for _, c in model.net_.callbacks_ if isinstance(c, BestEpoch))
-    assert not hasattr(best, "state_")
-    assert not model.net_.module_.training
+@both
+def test_the_net_of_a_fit_holds_no_running_state(estimator, iris):
+    model = estimator(2, **SMALL).fit(iris)
+    net = model.net_
+    assert net.optimizer_ is None and net.optimizer_state_ is None
+    for name in ("parameters_", "generator_", "step_", "validation_"):
+        assert not hasattr(net, name)
+    best = next(c for _, c in net.callbacks_ if isinstance(c, BestEpoch))
+    assert not [n for n in vars(best) if n.endswith(("state_", "losses_"))]
+    assert not net.module_.training
+    for p in net.module_.parameters():  # no view of a longer vector
+        assert p.untyped_storage().nbytes() == p.nbytes
 
 
 def test_one_far_row_does_not_set_the_noise(curved):
-    """Held out, at a distance of thirty; the share of the start accounts for it."""
+    """A validation row, at a distance of thirty; the initial model accounts for it."""
     far = np.vstack([curved, np.full((1, 8), 30.0)])
-    seeds = [s for s in range(60) if is_held_out(len(curved), s)]
+    seeds = [s for s in range(60) if is_validation_row(len(curved), s)]
     params = {"hidden_layer_sizes": (64, 32), "max_iter": 30, "random_state": seeds[0]}
     noise = [VAETransformer(2, **params).fit(X).noise_variance_ for X in (curved, far)]
     assert noise[1] < 10 * noise[0]
 
 
-def is_held_out(i, random_state):
-    """Whether a fit to ``i + 1`` rows holds out the last."""
+def is_validation_row(i, random_state):
+    """Whether a fit to ``i + 1`` rows validates on the last."""
     seed = np.random.RandomState(random_state).randint(np.iinfo(np.int32).max)
-    return i in HeldOut(0.1, seed)(torch.arange(i + 1))[1]
+    return i in numbered(i + 1).split(0.1, seed)[1].index
 
 
-# The share of the start.
+def test_the_noise_is_not_that_of_rows_that_the_initial_model_accounts_for():
+    """A twentieth of the rows ten deviations off: expectation maximisation from the
+    noise of all rows stays there, which is no maximum."""
+    deviations = torch.ones(100, 1, dtype=torch.float64)
+    deviations[:5] = 100.0
+    validation = object.__new__(Validation)
+    weight = torch.tensor(1 / 101, dtype=torch.float64)
+    validation.model = SimpleNamespace(initial=SimpleNamespace(weight=weight))
+    initial_losses = torch.full((100,), 1.5, dtype=torch.float64)
+    initial_losses[:5] = 8.0
+    validation.initial_losses = initial_losses
+
+    def losses_at(noise):
+        return 0.5 * (deviations[:, 0] / noise + (2 * math.pi * noise).log())
+
+    def best(responsibility):
+        return (responsibility @ deviations) / responsibility.sum()
+
+    settled = validation._settled(
+        deviations.mean(0), torch.ones(1).double(), losses_at, best
+    )
+    assert float(settled) == pytest.approx(1.0, abs=0.05)
 
 
-def test_the_learned_share_suits_the_rows_best():
+def test_the_weight_of_a_mixture_suits_the_rows_best():
     """Against SciPy's search of the same likelihood."""
     generator = torch.Generator().manual_seed(0)
     own = torch.randn(200, generator=generator, dtype=torch.float64)
-    linear = own - 0.3 + torch.randn(200, generator=generator, dtype=torch.float64)
+    initial = own - 0.3 + torch.randn(200, generator=generator, dtype=torch.float64)
 
-    def loss(share):
-        mixed = torch.logaddexp(own + math.log1p(-share), linear + math.log(share))
+    def loss(weight):
+        mixed = torch.logaddexp(own + math.log1p(-weight), initial + math.log(weight))
         return -float(mixed.mean())
 
     best = minimize_scalar(loss, bounds=(1e-6, 1 - 1e-6), method="bounded").x
     assert 0.05 < best < 0.95
-    assert learned_share(own, linear, 1e-6) == pytest.approx(best, abs=1e-3)
+    assert mixture_weight(own, initial, 1e-6) == pytest.approx(best, abs=1e-3)
 
 
-def test_each_side_keeps_the_smallest_share():
+def test_each_component_keeps_the_smallest_weight():
     far = torch.full((50,), 100.0)
-    assert learned_share(far, -far, 0.01) == pytest.approx(0.01)
-    assert learned_share(-far, far, 0.01) == pytest.approx(0.99)
+    assert mixture_weight(far, -far, 0.01) == pytest.approx(0.01)
+    assert mixture_weight(-far, far, 0.01) == pytest.approx(0.99)
+
+
+@pytest.mark.parametrize("n", [40, 150])
+def test_the_initial_model_has_the_weight_of_one_row_at_least(n, iris):
+    model = VAETransformer(2, **SMALL).fit(iris[:n])
+    weight = float(model.net_.module_.initial.weight)
+    assert weight > (1 - 1e-9) / (n + 1)
+    begun = VAETransformer(2, **{**SMALL, "max_iter": 0}).fit(iris[:n])
+    found = float(begun.net_.module_.initial.weight)
+    assert found == pytest.approx(1 / (n + 1))
+
+
+# What torch may lack.
+
+
+def test_steps_without_the_fused_kernel_are_those_of_torch(monkeypatch):
+    monkeypatch.delattr(torch, "_fused_adamw_")
+    values = torch.randn(50, generator=seeded())
+    mine, truth = torch.nn.Parameter(values.clone()), torch.nn.Parameter(values.clone())
+    params = {"lr": 0.01, "weight_decay": 0.1}
+    optimisers = (
+        VectorAdamW([{"params": [mine], "weight_decay": 0.1}], lr=0.01),
+        torch.optim.AdamW([truth], **params),
+    )
+    for i in range(10):
+        mine.grad = truth.grad = torch.randn(50, generator=seeded(i))
+        for optimiser in optimisers:
+            optimiser.step()
+    assert not torch.equal(mine, values)
+    torch.testing.assert_close(mine, truth)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_gamma_draws_are_gamma_draws(is_known, monkeypatch):
+    """The same for the same generator, and of nothing else."""
+    if not is_known:  # torch's distributions then have another way
+        own = torch.distributions.gamma
+        monkeypatch.setattr(own, "_standard_gamma", torch._standard_gamma)
+        monkeypatch.delattr(torch, "_standard_gamma")
+    shape = torch.tensor([0.3, 2.0, 50.0], dtype=torch.float64).expand(100_000, 3)
+    before = torch.get_rng_state()
+    drawn, again, other = (standard_gamma(shape, seeded(s)) for s in (0, 0, 1))
+    assert torch.equal(drawn, again) and not torch.equal(drawn, other)
+    generator = seeded()
+    first, second = (standard_gamma(shape, generator) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(torch.get_rng_state(), before)
+    first, second = (standard_gamma(shape, None) for _ in range(2))
+    assert not torch.equal(first, second)
+    for column, a in zip(drawn.T, shape[0]):
+        # Mean and variance are a; the fourth central moment is 3 a^2 + 6 a.
+        assert abs(column.mean() - a) < 4 * (a / len(drawn)) ** 0.5
+        error = ((2 * a**2 + 6 * a) / len(drawn)) ** 0.5
+        assert abs(column.var() - a) < 4 * error
+
+
+# Failures.
+
+STAGES = [
+    "choose_likelihood",
+    "build",
+    "initialise",
+    "make_net",
+    "train",
+    "LatentNet.train",
+    "finalise",
+    "learn_imputation",
+]
+FITS = {
+    "fit": lambda model, X: model.fit(X),
+    "warm fit": lambda model, X: model.fit(X),
+    "partial_fit": lambda model, X: model.partial_fit(X),
+}
+
+
+class InjectedError(Exception):
+    pass
+
+
+def inject(monkeypatch, stage, is_late):
+    """Let a function of a fit fail, at once or after all that it does."""
+
+    def failing(function):
+        def fail(*args, **kwargs):
+            if is_late:
+                function(*args, **kwargs)
+            raise InjectedError(stage)
+
+        return fail
+
+    if stage == "LatentNet.train":
+        monkeypatch.setattr(LatentNet, "train", failing(LatentNet.train))
+        return
+    for name, module in list(sys.modules.items()):
+        if name.startswith("skae.transformers.") and hasattr(module, stage):
+            monkeypatch.setattr(module, stage, failing(getattr(module, stage)))
+
+
+def with_missing(X):
+    X = X.copy()
+    X[::5, 1] = np.nan
+    return X
+
+
+@both
+@pytest.mark.parametrize("how", ["fit", "partial_fit"])
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_fit_that_fails_leaves_an_unfitted_estimator_so(
+    estimator, how, is_late, stage, monkeypatch, iris
+):
+    model = estimator(2, allow_nan=True, warm_start=True, **{**SMALL, "max_iter": 2})
+    before = dict(vars(model))
+    inject(monkeypatch, stage, is_late)
+    with pytest.raises(InjectedError):
+        FITS[how](model, with_missing(iris[::2]))
+    assert_same_objects(vars(model), before)
+    with pytest.raises(NotFittedError):
+        model.transform(iris)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("how", FITS)
+@both
+def test_a_fit_that_fails_leaves_a_fitted_estimator_as_it_was(
+    estimator, how, is_late, monkeypatch, iris
+):
+    X = with_missing(iris[::2])
+    params = {**SMALL, "max_iter": 2, "warm_start": how == "warm fit"}
+    model, other = (estimator(2, allow_nan=True, **params) for _ in range(2))
+    for one in (model, other):
+        one.partial_fit(X) if how == "partial_fit" else one.fit(X)
+    before, outputs = dict(vars(model)), outputs_of(model, X)
+    net, history = dict(vars(model.net_)), [dict(e) for e in model.net_.history]
+    for stage in STAGES:
+        if stage == "initialise" and how != "fit":
+            continue  # a fit that goes on has no use for it
+        with monkeypatch.context() as patch:
+            inject(patch, stage, is_late)
+            with pytest.raises(InjectedError, match=stage):
+                FITS[how](model, X[::-1] * 2)
+        assert_same_objects(vars(model), before)
+        assert_same_objects(vars(model.net_), net)
+        assert [dict(e) for e in model.net_.history] == history
+        for value, truth in zip(outputs_of(model, X), outputs, strict=True):
+            np.testing.assert_array_equal(value, truth)
+    # And the next fit is the one that it would have been.
+    for one in (model, other):
+        FITS[how](one, X)
+    np.testing.assert_array_equal(model.transform(X), other.transform(X))
+
+
+def assert_same_objects(found, expected):
+    assert found.keys() == expected.keys()
+    assert all(found[name] is value for name, value in expected.items())
+
+
+def outputs_of(model, X):
+    codes = model.transform(X)
+    state = model.net_.module_.state_dict()
+    return [
+        codes,
+        model.inverse_transform(codes),
+        model.score_samples(X),
+        model.impute(X),
+        model.impute(X, n_imputations=2, random_state=0),
+        model.sample(5, random_state=0),
+        *(value.clone().numpy() for value in state.values()),
+    ]

@@ -15,6 +15,8 @@ from skae.nn._log_density import log_bound
 from skae.nn._model import LatentModel
 from skae.nn._objective import Objective
 from skae.nn._posteriors import DiagonalNormal, Point
+from skae.nn._skip import LinearSkip
+from skae.nn._units import Units
 from skae.nn.architectures import ARCHITECTURES
 from skae.nn.likelihoods import SquaredError
 from skae.nn.priors import Mixture, Normal
@@ -59,7 +61,7 @@ def test_the_bound_never_falls_as_draws_rise(curved):
     """Means over groups of the same 1,000 draws, for each row of a fitted model."""
     fitted = VAETransformer(2, likelihood="laplace", **SMALL).fit(curved)
     model = fitted.net_.module_
-    x = model.standardize(torch.from_numpy(curved[:50]))
+    x = model.units.to_net(torch.from_numpy(curved[:50]))
     draws = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         one, ten, hundred = (
@@ -72,16 +74,17 @@ def test_the_bound_never_falls_as_draws_rise(curved):
 def test_beta_zero_without_noise_is_the_autoencoder():
     """The same weights make the same objective."""
     x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
-    widths = 5, 2
+    widths, likelihood = (5, 2), SquaredError(5)
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         bodies = ARCHITECTURES["mlp"](None, (8,), "silu", widths, (4, 5))
+    units, skip = Units(*widths), LinearSkip(*widths, 2, 1)
+    for p in skip.parameters():
+        p.data.normal_()
     variational = LatentModel(
-        *widths, bodies, DiagonalNormal, SquaredError(5), Normal(2)
+        units, skip, *bodies, DiagonalNormal, likelihood, Normal(2)
     )
-    point = LatentModel(*widths, bodies, _FirstHalf, SquaredError(5), None)
-    for mine, other in zip(point.spine.parameters(), variational.spine.parameters()):
-        mine.data = other.data.normal_()
+    point = LatentModel(units, skip, *bodies, _FirstHalf, likelihood)
     terms = variational(x, torch.zeros(20, 2))
     torch.testing.assert_close(Objective(beta=0.0)(terms), Objective()(point(x)))
 
@@ -136,7 +139,7 @@ OBJECTIVES = [
 
 
 @pytest.mark.parametrize("options", OBJECTIVES, ids=str)
-def test_each_objective_gains_over_its_start(options, digits):
+def test_each_objective_gains_over_pca(options, digits):
     model = VAETransformer(4, **options, **SMALL).fit(digits)
     assert model.score(digits) > PCA(4).fit(digits).score(digits) + 1
 
@@ -177,10 +180,10 @@ def test_capacity_holds_the_divergence(curved):
 
 def test_rate_and_distortion_make_the_loss(curved):
     model = VAETransformer(2, early_stopping=True, **SMALL).fit(curved)
-    model.net_.module_.start = None  # whose share of the density is in the loss
     history = model.net_.history
     total = np.add(history[:, "valid_rate"], history[:, "valid_distortion"])
-    # The mixture with the start changes a row's loss by log(n / (n + 1)) or lowers it.
+    # The mixture with the initial model changes a row's loss by log(n / (n + 1)), or
+    # lowers it.
     assert (np.array(history[:, "valid_loss"]) <= total + 0.01).all()
     np.testing.assert_allclose(history[:, "valid_loss"], total, rtol=0.05)
 

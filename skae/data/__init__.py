@@ -1,4 +1,5 @@
-"""What comes in and goes out: arrays, rows, their moments and principal axes.
+"""Data on their way in and out: arrays, rows, their moments and principal axes.
 
-Knows nothing of training; imports `nn` alone.
+Imported by `training` and `transformers`; nothing here is for users. May import torch,
+NumPy, scikit-learn and `nn`; knows of no estimator and of no training.
 """

@@ -8,98 +8,144 @@ and a method for prediction. Technometrics, 16(1), 125-127.
 
 import torch
 from sklearn.decomposition import PCA
+from torch import Tensor
 
+from skae.data._rows import ResidentRows
 from skae.nn._init_pca import PrincipalAxes
-from skae.nn._missing_normal import normal_law
+from skae.nn._missing_normal import fit_missing_normal
 
-# Rows or features up to which an exact decomposition takes seconds at most.
+# Rows or features up to which an exact decomposition takes seconds at most: its time
+# grows with the cube.
 _EXACT = 2000
 
-# Share of the largest variance below which an axis is beyond the span of the rows.
+# Fraction of the largest variance below which an axis is beyond the span of the rows:
+# rounding of float64 sums, 2e-16 each, and a little more.
 _BEYOND = 1e-14
 
-# Leverage above which a row is the only one with its direction.
+# Leverage above which a row is the only one with its direction: one, but for rounding.
 _ALONE = 1 - 1e-6
 
 
-def principal_axes(X: torch.Tensor, n_components: int, seed: int) -> PrincipalAxes:
-    """Principal axes of centred rows.
+def principal_axes(
+    rows: ResidentRows, factor: Tensor, n_components: int, seed: int
+) -> PrincipalAxes:
+    """Principal axes of rows times ``factor``.
 
     Parameters
     ----------
-    X : Tensor of shape (n, d), float64
+    rows : ResidentRows
+        Standardized rows without missing entries.
+    factor : Tensor of shape (d,), float64
+        Multiplies each feature.
     n_components : int
-        Wanted; fewer come back where there are fewer rows or features. Axes that the
-        rows do not span come back too, since new rows may need them.
+        Largest number of axes; there are fewer for fewer rows or features. Axes that
+        the rows do not span are included, since new rows may need them.
     seed : int
-        Of the randomized solver, which large data get.
+        Seed of the randomized solver, which large data get.
     """
-    n_rows, n_features = X.shape
+    n_rows, n_features = rows.n_rows, rows.n_features
+    # Centred rows span at most n - 1 dimensions.
     rank = min(n_components, n_rows - 1, n_features)
-    if rank < 1 or not X.any():
-        return PrincipalAxes(torch.zeros(0, n_features), torch.zeros(0), 0.0)
-    pca = PCA(rank, svd_solver=_solver(*X.shape), random_state=seed).fit(
-        X.numpy(force=True)
-    )
+    if rank < 1:
+        return _no_axes(n_features)
+    # Many rows of few features: their covariance is summed chunk by chunk, without a
+    # copy of the rows.
+    if n_features <= _EXACT <= n_rows:
+        return axes_of(_covariance(rows, factor), n_components)
+    # (n, d): few rows in float64, many in float32, as they are in memory.
+    is_exact = min(n_rows, n_features) <= _EXACT
+    X = torch.cat(list(rows.exact_chunks())) if is_exact else rows.gathered()
+    X = X * factor.to(X.dtype)
+    if not X.any():  # scikit-learn would divide by the total variance
+        return _no_axes(n_features)
+    solver = "full" if is_exact else "auto"
+    pca = PCA(rank, svd_solver=solver, random_state=seed).fit(X.numpy(force=True))
     noise = float(pca.noise_variance_) if rank < min(n_rows, n_features) else 0.0
-    components = torch.from_numpy(pca.components_.copy())
-    variances = torch.from_numpy(pca.explained_variance_.copy())
+    # (r, d) and (r,)
+    components = torch.from_numpy(pca.components_.copy()).double()
+    variances = torch.from_numpy(pca.explained_variance_.copy()).double()
     n_spanned = int((variances > _BEYOND * variances[0]).sum())
+    # It takes a decomposition of (d, d), which must be affordable.
     if n_spanned < rank and n_features <= _EXACT:
         _choose_beyond(X.cpu(), components, n_spanned)
     return PrincipalAxes(components, variances, max(noise, 0.0))
 
 
-def _choose_beyond(X: torch.Tensor, components: torch.Tensor, n_spanned: int) -> None:
+def _no_axes(n_features: int) -> PrincipalAxes:
+    """The axes of rows that are all equal, or of one row: none."""
+    nothing = torch.zeros(0, dtype=torch.float64)
+    return PrincipalAxes(nothing.reshape(0, n_features), nothing, 0.0)
+
+
+def _covariance(rows: ResidentRows, factor: Tensor) -> Tensor:
+    """Covariance (d, d), float64, of rows times `factor` (d,), chunk by chunk."""
+    # One pass suffices: standardized rows are nearly centred, so little cancels below.
+    total = products = 0
+    for x in rows.exact_chunks():
+        x = x * factor.to(x)
+        total, products = total + x.sum(0), products + x.T @ x
+    mean = total / rows.n_rows
+    centred = products - rows.n_rows * torch.outer(mean, mean)
+    return centred / (rows.n_rows - 1)
+
+
+def _choose_beyond(X: Tensor, components: Tensor, n_spanned: int) -> None:
     """Overwrite the axes (k, d) that rows (n, d) do not span, which PCA leaves to
     rounding.
 
-    A row that alone has a direction shows, by what the other rows cannot say of it, in
-    which features the next row will differ: its predicted residual (Allen, 1974). The
-    axes are those of the most such energy outside the span; where no row is alone, they
-    stay as they are.
+    A row that alone has a direction shows in which features the next row will differ:
+    by its predicted residual (Allen, 1974), the difference from what the other rows
+    span. The axes are those of the most energy of such residuals outside the span;
+    where no row is alone, they stay as they are.
     """
     spanned = components[:n_spanned]
+    # (n, n_spanned)
     codes = (X - X.mean(0)) @ spanned.T
     norms = torch.linalg.vector_norm(codes, dim=0)
+    # (n,); 1 / n is that of the mean.
     leverages = (codes / norms).square().sum(1) + 1 / len(X)
     alone = codes[leverages > _ALONE] / norms.square()
     if not len(alone):
         return
+    # Predicted residuals of the rows alone, (m, d), and their mean squares, (d,).
     residuals = alone @ spanned / alone.square().sum(1, keepdim=True)
     energy = residuals.square().mean(0)
+    # (d, d), the projection onto what the rows do not span.
     outside = torch.eye(X.shape[1], dtype=X.dtype) - spanned.T @ spanned
-    # The little that is added orders directions without any energy after the others.
+    # A little is added to each feature, so that directions outside the span without any
+    # energy come after the others, and before those within it.
     energy = energy + _BEYOND**0.5 * energy.mean()
     _, axes = torch.linalg.eigh(outside * energy @ outside)
     components[n_spanned:] = axes.T.flip(0)[: len(components) - n_spanned]
 
 
-def axes_of(covariance: torch.Tensor, n_components: int) -> PrincipalAxes:
-    """Principal axes of rows of which this covariance (d, d), float64, is known."""
+def axes_of(covariance: Tensor, n_components: int) -> PrincipalAxes:
+    """Principal axes of rows with this covariance (d, d), float64."""
+    # `eigh` sorts from the smallest; rounding makes some variances negative.
     variances, axes = torch.linalg.eigh(covariance.cpu())
     variances, axes = variances.flip(0).clamp(min=0), axes.flip(1)
     if variances[0] < torch.finfo(variances.dtype).eps:  # rows are all equal
-        return PrincipalAxes(torch.zeros(0, len(axes)), torch.zeros(0), 0.0)
+        return _no_axes(len(axes))
+    # The maximum likelihood estimate of probabilistic PCA.
     rest = variances[n_components:]
     noise = float(rest.mean()) if len(rest) else 0.0
     return PrincipalAxes(axes[:, :n_components].T, variances[:n_components], noise)
 
 
-def n_axes_explaining(X: torch.Tensor, share: float, seed: int) -> int:
-    """Number of principal axes that explain a share of the variance of rows."""
-    if X.isnan().any():
-        law = normal_law(X, seed)
-        variances = torch.linalg.eigvalsh(law.covariance).flip(0).cumsum(0)
-        return 1 + int((variances < share * variances[-1]).sum())
-    if len(X) < 2 or not X.var(0).any():
+def n_axes_explaining(rows: ResidentRows, ratio: float, seed: int) -> int:
+    """Number of principal axes that explain `ratio` of the variance of rows."""
+    # Incomplete rows have a covariance under a multivariate normal alone.
+    if rows.has_missing:
+        X = torch.cat(list(rows.exact_chunks()))
+        covariance = fit_missing_normal(X, seed).covariance
+    elif rows.n_rows < 2:
         return 1
-    pca = PCA(share, svd_solver="full").fit(X.numpy(force=True))
-    return int(pca.n_components_)
-
-
-def _solver(n_rows: int, n_features: int) -> str:
-    """An exact solver unless both sides are large, then scikit-learn's choice."""
-    if n_features <= _EXACT <= n_rows:
-        return "covariance_eigh"
-    return "full" if min(n_rows, n_features) <= _EXACT else "auto"
+    else:
+        covariance = _covariance(rows, torch.ones(rows.n_features))
+    # Cumulative, (d,), from the largest on.
+    variances = torch.linalg.eigvalsh(covariance.cpu()).flip(0).clamp(min=0).cumsum(0)
+    if variances[-1] < torch.finfo(variances.dtype).eps:  # rows are all equal
+        return 1
+    # As PCA: the first number whose explained ratio is above.
+    n_axes = 1 + int((variances <= ratio * variances[-1]).sum())
+    return min(n_axes, rows.n_rows, rows.n_features)

@@ -1,6 +1,7 @@
-"""Outlier detection: a detector over the transformers, and its scores.
+"""Outlier detection: a detector on top of a transformer, and the distances it uses.
 
-Uses the public methods of `transformers` alone.
+Imported by users; no other folder needs it. May import NumPy, scikit-learn and the
+public names of `transformers`; not torch, so that any transformer will do.
 """
 
 from skae.detection._detector import AutoencoderDetector

@@ -13,48 +13,50 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
-from skae.detection._scores import Outlyingness, most_concentrated
+from skae.detection._scores import OutlierScore, most_concentrated
 from skae.transformers import AutoencoderTransformer
 
-# Interquartile ranges above the upper quartile of the training scores.
+# Interquartile ranges between the upper quartile of the training scores and the
+# threshold: Tukey's fence, above which 0.35 % of normal values are.
 _FENCE = 1.5
 
-# Values beyond it count as it: the fourth powers of larger ones have no sum.
+# Largest absolute value of an entry. Squared covariances are fourth powers of entries,
+# and must have a sum in float64, whose largest number is 1.8e308.
 _LARGEST = 1e60
 
 
 class AutoencoderDetector(OutlierMixin, BaseEstimator):
-    r"""Outlier detector: how unlike the training rows a row and its residual are.
+    r"""Outlier detector by distances of a row and its residual from training rows.
 
     A row `x` has a reconstruction :math:`\hat x`, decoded from its code, and a residual
-    :math:`r = x - \hat x`. Its outlyingness is
+    :math:`r = x - \hat x`. Its outlier score is
 
     .. math:: s(x) = (1 - t) \log_2 \left( 1 + \frac{q(\hat x, r)}{\bar q} \right)
         + t \log_2 \left( 1 + \frac{d(x)}{\bar d} \right)
 
     where `q` is the squared Mahalanobis distance of reconstruction and residual side by
-    side, so that a residual counts by what is usual for it, and so does a code, and `d`
-    is the mean squared distance from the nearest training rows [1]_, which follows
-    densities of any shape. The bars are means over the rows learned from: a row at the
-    mean of both has an outlyingness of 1. By the logarithms, neither distance drowns
-    the other.
+    side, so that each of them is measured by its usual size, and `d` is the mean
+    squared distance from the nearest training rows [1]_, which follows densities of any
+    shape. The bars are means over the rows that each distance is fitted to: a row at
+    the mean of both has a score of 1. With logarithms, neither distance hides the
+    other.
 
-    The weight `t` is how far neighbours can be trusted: among the neighbours of the
-    training rows in the farthest fifth by both distances, the share of rows in the
-    farthest fifth by `q`. Where many features are noise, all rows have the same few,
-    central rows for neighbours [4]_, and the share is low.
+    The weight `t` is the larger, the more informative neighbours are. Among the
+    neighbours of the training rows in the farthest fifth by both distances, it is the
+    fraction of rows in the farthest fifth by `q`. Where many features are noise, all
+    rows have the same few, central rows for neighbours [4]_, and `t` is low.
 
     The autoencoder and the neighbours see all training rows. The Mahalanobis distance
-    is robust: it is learned without the training rows that are the farthest ones by
-    such a distance [2]_.
+    is robust: it is fitted without the training rows that are farthest by such a
+    distance [2]_.
 
-    Like PCA, all this depends on the scale of the features: scale them in a step
+    Like PCA, the scores depend on the scale of the features: scale these in a step
     before.
 
     Parameters
     ----------
     transformer : transformer or None, default=None
-        What encodes and decodes rows: :class:`AutoencoderTransformer`,
+        Model that encodes and decodes rows: :class:`AutoencoderTransformer`,
         :class:`VAETransformer`, or any other with `fit`, `transform` and
         `inverse_transform`. It is cloned, and its `random_state` is replaced. None is a
         denoising autoencoder, mostly with more latents than features, whose residual
@@ -62,30 +64,31 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         ``AutoencoderTransformer(64, hidden_layer_sizes=(256,), noise="swap",
         noise_level=0.2)``.
     n_neighbors : int, default=5
-        Training rows that a row is compared with. Few see the finest structure; a
-        group of outliers that is larger than this hides its members.
+        Nearest training rows that a row is compared with. Small numbers resolve the
+        finest structure; a group of more outliers than this hides its members.
     trim : float, default=0.2
-        Share of the training rows, the farthest ones, that the Mahalanobis distance is
-        learned without, within [0, 0.5). A group that is smaller, a rare category say,
-        may be left out as a whole, and is outlying then. 0 is for training rows that
+        Fraction of the training rows, the farthest ones, that the Mahalanobis distance
+        is fitted without, within [0, 0.5). A smaller group, a rare category say, may be
+        left out as a whole, and its rows are outliers then. 0 is for training rows that
         are known to be clean.
     n_estimators : int, default=1
         Autoencoders, each from a seed of its own, whose distances are averaged.
     contamination : "auto" or float, default="auto"
-        Share of the training rows to call outliers, within (0, 0.5]. "auto" calls those
-        outliers whose outlyingness is above the upper fence of the training rows [3]_:
-        1.5 interquartile ranges above the upper quartile, of what they would score as
-        new rows, by cross-validation of the Mahalanobis distance.
+        Fraction of outliers among the training rows, within (0, 0.5]. "auto" sets the
+        threshold to the upper fence of the outlier scores of training rows [3]_, 1.5
+        interquartile ranges above the upper quartile. The scores are those of new rows,
+        by cross-validation of the Mahalanobis distance.
     random_state : int, RandomState instance or None, default=None
-        Of the autoencoders. An int gives equal bits on the same machine.
+        Generator of the seeds of the autoencoders, of references and of folds. An int
+        gives equal bits on the same machine.
 
     Attributes
     ----------
     transformers_ : list of transformers
-        The fitted ones, `n_estimators` of them.
+        The fitted transformers, `n_estimators` of them.
     offset_ : float
-        Scores below it are outliers': ``decision_function`` is ``score_samples`` minus
-        this.
+        Threshold of `score_samples`, below which rows are outliers;
+        ``decision_function`` is ``score_samples`` minus this.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -94,17 +97,17 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     See Also
     --------
     sklearn.neighbors.LocalOutlierFactor : Density relative to that of neighbours.
-    sklearn.covariance.EllipticEnvelope : Mahalanobis distance, robustly.
+    sklearn.covariance.EllipticEnvelope : Robust Mahalanobis distance.
 
     Notes
     -----
     With ``max_iter=0`` the transformer is PCA. With as many components as features
     there is no residual, and `q` is the Mahalanobis distance of the row, its covariance
-    shrunk towards a multiple of the identity (Ledoit and Wolf). Of more than 10,000
-    training rows, as many are drawn for the others to be compared with. A training row
-    is not compared with itself, nor is a new row with one that equals it. Where `trim`
-    would leave fewer than two rows a feature, it leaves out none: the distances of so
-    few rows from themselves say little. Values beyond 1e60 count as 1e60.
+    shrunk towards a multiple of the identity (Ledoit and Wolf). Neighbours are searched
+    among at most 10,000 training rows, drawn at random. A training row is not compared
+    with itself, nor is a new row with one that equals it. Where `trim` would leave
+    fewer than two rows a feature, it leaves out none: so few rows do not show which of
+    them are far. Values beyond 1e60 count as 1e60.
 
     References
     ----------
@@ -161,12 +164,12 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Learn what usual rows are like.
+        """Fit the transformers, both distances and the threshold.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows; a share of them may be outliers.
+            Training rows; a part of them may be outliers.
         y : None
             Ignored.
 
@@ -185,18 +188,20 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         X = self._validate(X, reset=True, ensure_min_samples=2)
         transformer = self._checked_transformer()
         random_state = check_random_state(self.random_state)
+        # By the rows themselves, whatever the autoencoder makes of outliers.
         rest = most_concentrated(X, self.trim)
+        # On all rows: unlike a covariance, a network hardly learns a few outliers.
         self.transformers_ = [
             _with_seed(transformer, random_state).fit(X)
             for _ in range(self.n_estimators)
         ]
-        self._outlyingness = Outlyingness(self.n_neighbors)
-        scores = self._outlyingness.fit(X, self._views(X), rest, random_state)
+        self._outlier_score = OutlierScore(self.n_neighbors)
+        scores = self._outlier_score.fit(X, self._views(X), rest, random_state)
         self.offset_ = -self._threshold(*scores)
         return self
 
     def score_samples(self, X):
-        """Return minus the outlyingness of each row.
+        """Return minus the outlier score of each row.
 
         Parameters
         ----------
@@ -206,12 +211,12 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            About -1 for a usual row, lower for an outlier; no units.
+            About -1 for a usual row, lower for an outlier; without units.
         """
         return -self.explain(X).sum(1)
 
     def decision_function(self, X):
-        """Return how far the score of each row is above the threshold.
+        """Return the score of each row above the threshold.
 
         Parameters
         ----------
@@ -226,7 +231,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """Tell outliers from inliers.
+        """Predict which rows are outliers.
 
         Parameters
         ----------
@@ -241,14 +246,14 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def explain(self, X):
-        """Return what each feature adds to the outlyingness of each row.
+        """Return the contributions of features to the outlier score of each row.
 
-        Distances from neighbours are sums over the features as they are. The
-        Mahalanobis distance is the squared norm of a vector that has the features as
-        its axes, the symmetric root of the precision times the row, so that each
-        feature has its square [1]_; those of a feature's reconstruction and of its
-        residual are added. The logarithm of a distance is shared among the features in
-        proportion to what they add to the distance.
+        Squared distances from neighbours are sums over features already. The squared
+        Mahalanobis distance is the squared norm of the row times the symmetric root of
+        the precision, a vector with an entry for each feature, whose square is the
+        contribution [1]_; those of a feature's reconstruction and of its residual are
+        added. The logarithm of a distance is divided among the features in proportion
+        to their contributions to the distance.
 
         Parameters
         ----------
@@ -258,7 +263,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         contributions : ndarray of shape (n_samples, n_features)
-            None is negative. A row's sum is minus its `score_samples`.
+            Without units; no entry is negative. The sum of a row is minus its
+            `score_samples`.
 
         References
         ----------
@@ -268,13 +274,16 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return self._outlyingness.by_feature(X, self._views(X))
+        return self._outlier_score.by_feature(X, self._views(X))
 
     def _validate(self, X, **options):
+        """Rows (n, d), float64, clipped to the range in which distances are finite."""
         X = validate_data(self, X, dtype=np.float64, order="C", **options)
         return X.clip(-_LARGEST, _LARGEST)
 
     def _checked_transformer(self):
+        """The transformer, or the default one; not cloned yet."""
+        # Wide, with one hidden layer and swap noise: chosen in docs/defaults.md.
         if self.transformer is None:
             return AutoencoderTransformer(
                 64, hidden_layer_sizes=(256,), noise="swap", noise_level=0.2
@@ -288,21 +297,30 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         return self.transformer
 
     def _views(self, X):
-        """Reconstruction and residual side by side (n, 2 d), of each transformer."""
+        """List of reconstruction and residual side by side (n, 2 d), of each
+        transformer."""
         decoded = [t.inverse_transform(t.transform(X)) for t in self.transformers_]
         return [np.hstack([R, X - R]) for R in decoded]
 
     def _threshold(self, scores, scores_as_new):
-        """Outlyingness above which a row is an outlier."""
+        """Outlier score above which a row is an outlier.
+
+        Both kinds of scores (n,) are of the training rows: as they are, and as if they
+        were new.
+        """
+        # The fraction is one of training rows, so their own scores decide.
         if self.contamination != "auto":
             return np.quantile(scores, 1 - self.contamination)
+        # Where rows are few for their features, training rows are nearer to what was
+        # fitted to them than new rows, most of which a fence of theirs would exclude.
         quartiles = np.quantile(scores_as_new, [0.25, 0.75])
         return quartiles[1] + _FENCE * (quartiles[1] - quartiles[0])
 
 
 def _with_seed(transformer, random_state):
-    """A clone whose generators, nested ones too, have seeds of their own."""
+    """A clone whose generators, also those of nested estimators, have new seeds."""
     transformer = clone(transformer)
+    # Sorted: the seeds must not depend on the order in which parameters are listed.
     names = sorted(transformer.get_params())
     seeds = {
         name: random_state.randint(np.iinfo(np.int32).max)

@@ -15,17 +15,17 @@ class LabelledFolds(BaseCrossValidator):
 
     For `cv` of :class:`~sklearn.model_selection.GridSearchCV`,
     :func:`~sklearn.model_selection.cross_validate` and the like: any scorer then sees
-    labelled rows only, and each class is spread over the folds.
+    labelled rows only, and each class is divided among the folds.
 
     Parameters
     ----------
     cv : int or cross-validation splitter, default=5
-        What splits the labelled rows; a number is that of the folds of
+        Splitter of the labelled rows, or the number of folds of
         :class:`~sklearn.model_selection.StratifiedKFold`.
 
     See Also
     --------
-    skae.SemiSupervisedClassifier : What it is for; which rows are unlabelled.
+    skae.SemiSupervisedClassifier : Estimator for such rows; the meaning of `y`.
 
     Examples
     --------
@@ -67,6 +67,7 @@ class LabelledFolds(BaseCrossValidator):
         """
         rows, others, labels, groups = _labelled(X, y, groups)
         folds = check_cv(self.cv, labels, classifier=True)
+        # The splitter counts labelled rows alone: its indices are places in `rows`.
         for train, test in folds.split(rows, labels, groups):
             yield np.sort(np.concatenate([rows[train], others])), rows[test]
 
@@ -87,6 +88,7 @@ class LabelledFolds(BaseCrossValidator):
         n_splits : int
             Their number.
         """
+        # Splitters of groups may not know their number without labels and groups.
         if y is None:
             return check_cv(self.cv, classifier=True).get_n_splits(X, y, groups)
         rows, _, labels, groups = _labelled(X, y, groups)
@@ -105,7 +107,7 @@ class LabelledFolds(BaseCrossValidator):
 
 
 def _labelled(X, y, groups):
-    """Indices of the labelled and of the other rows, and what belongs to the former."""
+    """Indices of labelled and of other rows; labels and groups of the former."""
     is_labelled, labels = split_labels(y)
     if not len(labels):
         raise ValueError("y has no label: there is nothing to split.")

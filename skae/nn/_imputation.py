@@ -1,11 +1,10 @@
-"""What a model says of the cells that rows do not show.
+"""Imputation: the conditional distribution of missing entries under a model.
 
-The conditional law of the missing cells is a mixture: a share from the model, the rest
-from the normal law that completes rows for the encoder. The share is learned on cells
-that are hidden after training, so that a code too small for the rows costs nothing, and
-so is the spread: how far from their means such cells lie, beside draws of the mixture.
-A variational model's part is importance-weighted (Mattei and Frellsen, 2019), by draws
-from a widened posterior and weights that are truncated (Ionides, 2008).
+It is a mixture of the model's own and of the multivariate normal that completes rows
+for the encoder. The model's weight is learned on entries that are masked after
+training, so that a code too small for the rows costs nothing, and so is one factor that
+calibrates the deviations of draws. A variational model's own component is
+importance-weighted (Mattei and Frellsen, 2019), with truncated weights (Ionides, 2008).
 
 References
 ----------
@@ -17,68 +16,155 @@ Graphical Statistics, 17(2), 295-311.
 """
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from skae.nn._missing_normal import times_to_hide
-from skae.nn._model import LatentModel
+from skae.nn._missing_normal import LowRankNormal, n_masks
 from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn._random import uniform_like
-from skae.nn._spread import as_drawn, learned_factors, stretched
+from skae.nn._sizes import rows_of_draws
 from skae.nn.likelihoods import Likelihood
 
-# Of the standard deviations of a posterior, which knows the observed cells alone.
-_WIDER = 1.3
+if TYPE_CHECKING:  # it imports this module
+    from skae.nn._model import LatentModel
 
-# Share of the observed cells that are hidden to learn the model's share.
-_HIDDEN_SHARE = 0.2
+# Fraction of the observed entries that are masked to learn the model's weight.
+_MASKED_FRACTION = 0.2
 
-# Share of the squared error below which a gain is none.
-_LEAST_GAIN = 1e-4
+# Fraction of the squared error below which a gain is none.
+_MIN_GAIN = 1e-4
 
-# Draws of codes, and of cells, that tell how wide they are.
-_N_DRAWS_OF_SPREAD, _N_DRAWN = 100, 10
+# Draws of codes, and of entries, that estimate how wide they are.
+_N_CODE_DRAWS, _N_ENTRY_DRAWS = 100, 10
 
-# Numbers that the draws of one call may keep.
-_MOST_KEPT = 2**24
+# Probability of the central interval whose width is calibrated.
+_COVERAGE = 0.9
 
 
-def rows_at_once(model: LatentModel, n_draws: int) -> int:
-    """How many rows leave memory for what a decoder makes of so many draws of each."""
-    n_kept = model.n_features * model.likelihood.n_params
-    n_kept += getattr(model.decoder, "n_kept", 0)
-    return max(1, _MOST_KEPT // (n_kept * max(n_draws, 1)))
+class Imputer(nn.Module):
+    """Completion of rows, and the learned numbers of imputations.
+
+    Parameters
+    ----------
+    n_features, n_components : int
+    n_sizes : int
+        Sizes of the code that have a weight of their own: all of an ordered one.
+
+    Attributes
+    ----------
+    normal : LowRankNormal
+        Of the rows; completes them for the encoder.
+    information : Tensor of shape (d, k)
+        Fisher information that an entry has of a latent of the initial model.
+    weight : Tensor of shape (k,) or (1,)
+        Of the model's own conditional in the mixture, by the size of the code.
+    calibration : Tensor of shape ()
+        Factor of the deviations of draws from their means.
+    """
+
+    information: Tensor
+    weight: Tensor
+    calibration: Tensor
+
+    def __init__(self, n_features: int, n_components: int, n_sizes: int = 1):
+        super().__init__()
+        self.normal = LowRankNormal.standard(n_features)
+        # Until they are learned the model has all of the weight. In float64: they
+        # multiply values in the data's units.
+        for name, value in (
+            ("information", torch.zeros(n_features, n_components)),
+            ("weight", torch.ones(n_sizes, dtype=torch.float64)),
+            ("calibration", torch.ones((), dtype=torch.float64)),
+        ):
+            self.register_buffer(name, value)
+
+    def complete(self, x: Tensor) -> Tensor:
+        """Standardized rows with missing entries at their conditional means."""
+        return self.normal.complete(x)
+
+    def adjusted(self, q: Point | DiagonalNormal, x: Tensor) -> Point | DiagonalNormal:
+        """The posterior given fewer entries: wider, as much as in the initial model."""
+        if not isinstance(q, DiagonalNormal):
+            return q
+        # In a linear model the precision of a code is one, from the prior, plus the
+        # information of each observed entry, (n, d) @ (d, k); its variance is the
+        # inverse.
+        is_observed = (~x.isnan()).to(self.information)
+        all_of_it = 1 + self.information.sum(0)
+        return q.inflated(all_of_it / (1 + is_observed @ self.information))
+
+    def first(self, k: int) -> "Imputer":
+        """That of the first `k` latents."""
+        short = Imputer(len(self.information), k, min(k, len(self.weight)))
+        short = short.to(self.weight.device)
+        short.normal.load_state_dict(self.normal.state_dict())
+        short.information.copy_(self.information[:, :k])
+        short.weight.copy_(self.weight[: len(short.weight)])
+        short.calibration.copy_(self.calibration)
+        return short
+
+
+def _imputer(model: "LatentModel") -> Imputer:
+    assert model.imputer is not None  # the model was made for incomplete rows
+    return model.imputer
+
+
+def filled(
+    model: "LatentModel",
+    X: Tensor,
+    conditional: Callable[..., Tensor],
+    base_samples: Tensor,
+    n_steps: int,
+    n_values: int,
+) -> Tensor:
+    """Rows in data units whose missing entries have the values, `n_values` of them,
+    of ``conditional(model, x, base_samples, n_steps)``."""
+    # All draws of a row lie in memory at once, so that many draws mean few rows.
+    size = rows_of_draws(model, max(len(base_samples), n_values))
+    draws = base_samples.to(X.device, X.dtype)
+    chunks = model.units.to_net(X).split(size)
+    values = torch.cat([conditional(model, x, draws, n_steps) for x in chunks])
+    # (n, m, d) where there are several values of an entry
+    if values.ndim > X.ndim:
+        X = X[:, None]
+    return torch.where(X.isnan(), values, X)
 
 
 def conditional_mean(
-    model: LatentModel, x: Tensor, noise: Tensor, n_steps: int
+    model: "LatentModel", x: Tensor, base_samples: Tensor, n_steps: int
 ) -> Tensor:
-    """Means (n, d) of the cells of standardized rows, in data units; those of missing
-    cells count.
+    """Means (n, d) of the entries of standardized rows, in data units; those of missing
+    entries count.
 
-    `noise` (s, k) holds the draws of a variational model; a point code is refined by
-    `n_steps`.
+    `base_samples` (s, k) make the draws of a variational model; a point code is refined
+    by `n_steps`.
     """
-    if model.latent is Point:
+    if model.posterior is Point:
         own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
     else:
-        weights, params = _weighted_draws(model, x, noise)
+        weights, params = _weighted_draws(model, x, base_samples)
+        # (s, n, d), weighted over the draws
         means = model.likelihood.mean(params.flatten(0, 1)).view(*params.shape[:2], -1)
         own = (weights[..., None] * means).sum(0)
-    return model.in_data_units(_mixed(model, model.target(model.complete(x)), own))
+    of_normal = model.target(model.complete(x))
+    return model.units.to_data(_mixed(model, of_normal, own))
 
 
-def _mixed(model: LatentModel, of_law: Tensor, own: Tensor) -> Tensor:
-    """Means of the mixture from those of its parts; a constant feature is the law's."""
-    shift = (own - of_law).where(model.law.scale > 0, 0.0)
-    return of_law + model.share_of_missing * shift
+def _mixed(model: "LatentModel", of_normal: Tensor, own: Tensor) -> Tensor:
+    """Means of the mixture from those of its components; a constant feature has that of
+    the normal."""
+    # Written as a shift: a weight of zero then leaves the normal's mean bit by bit.
+    shift = (own - of_normal).where(_imputer(model).normal.scale > 0, 0.0)
+    return of_normal + _imputer(model).weight[-1].to(shift.dtype) * shift
 
 
 def conditional_draws(
-    model: LatentModel,
+    model: "LatentModel",
     x: Tensor,
-    noise: Tensor,
+    base_samples: Tensor,
     n_steps: int,
     n_imputations: int,
     generator: torch.Generator,
@@ -86,139 +172,181 @@ def conditional_draws(
     """Draws (n, m, d) in the place of the means."""
     if model.likelihood.is_scaled:
         mean, std, deviations = _around_means(
-            model, x, noise, n_steps, n_imputations, generator
+            model, x, base_samples, n_steps, n_imputations, generator
         )
-        deviations = stretched(deviations, model.spread_of_missing)
+        # One factor for all entries: separate ones overfit the masked entries.
+        std = std * _imputer(model).calibration.to(std.dtype)
         values = mean[:, None] + std[:, None] * deviations
-    elif model.latent is Point:
-        # A point code says nothing of the spread: the law does, that completes the row.
-        drawn = model.law.draw(x, n_imputations, generator)
+    elif model.posterior is Point:
+        # A point code has no uncertainty: the normal has, that completes the row.
+        drawn = _imputer(model).normal.draw(x, n_imputations, generator)
         params = model.decode(model.best_code(drawn.flatten(0, 1), n_steps))
         values = model.likelihood.sample(params, generator).view_as(drawn)
     else:
-        weights, params = _weighted_draws(model, x, noise)
+        weights, params = _weighted_draws(model, x, base_samples)
+        # Counts and categories have no scale to calibrate: draws are those of the
+        # likelihood.
         values = _mixture_draws(model, x, weights, params, n_imputations, generator)
-    return model.in_data_units(values)
+    return model.units.to_data(values)
 
 
 def _around_means(
-    model: LatentModel,
+    model: "LatentModel",
     x: Tensor,
-    noise: Tensor,
+    base_samples: Tensor,
     n_steps: int,
     n_draws: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Means and standard deviations (n, d) of standardized cells, and how many of these
-    draws lie from the means, (n, m, d). A point code moves the means of the law alone.
-    """
-    share, of_law = model.share_of_missing, model.complete(x)
-    if model.latent is Point:
+    """Means and standard deviations (n, d) of standardized entries, and how many of
+    these draws lie from the means, (n, m, d). A point code moves the means of the
+    normal alone."""
+    normal, of_normal = _imputer(model).normal, model.complete(x)
+    weight = _imputer(model).weight[-1].to(x.dtype)
+    if model.posterior is Point:
         own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
-        variance = model.law.variance(x)
-        drawn = model.law.draw(x, n_draws, generator)
-        mean, centre = _mixed(model, of_law, own), of_law
+        variance = normal.variance(x)
+        drawn = normal.draw(x, n_draws, generator)
+        mean, centre = _mixed(model, of_normal, own), of_normal
     else:
-        weights, params = _weighted_draws(model, x, noise)
+        weights, params = _weighted_draws(model, x, base_samples)
+        # Variance of the mixture over draws: between their means, plus the noise of
+        # each.
         own = (weights[..., None] * params).sum(0)
         variance = (weights[..., None] * (params - own).square()).sum(0)
-        variance = share * (variance + _noise_variance(model.likelihood).to(x))
-        if share < 1:
-            between = share * (own - of_law).square()
-            variance += (1 - share) * (model.law.variance(x) + between)
+        variance = weight * (variance + _noise_variance(model.likelihood).to(x))
+        if weight < 1:
+            # The same for the mixture of the model with the normal.
+            between = weight * (own - of_normal).square()
+            variance += (1 - weight) * (normal.variance(x) + between)
         drawn = _mixture_draws(model, x, weights, params, n_draws, generator)
-        mean = centre = _mixed(model, of_law, own)
-    varies = model.law.scale > 0
+        mean = centre = _mixed(model, of_normal, own)
+    # A constant feature has no deviation: its standardized value would be 0 / 0.
+    varies = normal.scale > 0
     std = variance.sqrt().where(varies, 0.0)
     deviations = (drawn - centre[:, None]) / std[:, None]
     return mean, std, deviations.where(varies, 0.0)
 
 
 def _mixture_draws(
-    model: LatentModel,
+    model: "LatentModel",
     x: Tensor,
     weights: Tensor,
     params: Tensor,
     n_draws: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draws (n, m, d) of a variational model, a share of them of the normal law."""
+    """Draws (n, m, d) of a variational model, a fraction of them of the normal."""
+    # (n, m): for each imputation a draw of the code, by importance
     chosen = torch.multinomial(
         weights.T, n_draws, replacement=True, generator=generator
     )
+    # (n, 1), so that both index (s, n, d * n_params) together
     rows = torch.arange(len(x), device=x.device)[:, None]
     values = model.likelihood.sample(params[chosen, rows].flatten(0, 1), generator)
     values = values.unflatten(0, chosen.shape)
-    is_own = uniform_like(values[..., :1], generator) < model.share_of_missing
-    varies = model.law.scale > 0
+    # One choice for a whole row: its entries come from one joint distribution.
+    is_own = uniform_like(values[..., :1], generator) < _imputer(model).weight[-1]
+    varies = _imputer(model).normal.scale > 0
     if is_own.all() and varies.all():
         return values
-    of_law = model.target(model.law.draw(x, n_draws, generator))
-    return values.where(is_own & varies, of_law)
+    of_normal = model.target(_imputer(model).normal.draw(x, n_draws, generator))
+    return values.where(is_own & varies, of_normal)
 
 
 def _weighted_draws(
-    model: LatentModel, x: Tensor, noise: Tensor
+    model: "LatentModel", x: Tensor, base_samples: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Weights (s, n) and the likelihood's parameters (s, n, d * n_params) of draws."""
-    narrow, prior = model.encode(x), model.current_prior()
-    q = DiagonalNormal(narrow.mean, narrow.log_std + math.log(_WIDER))
-    z = q.rsample(noise[:, None].to(narrow.mean))
+    q, prior = model.encode_variational(x)
+    # (s, n, k), with the same base samples for all rows
+    z = q.rsample(base_samples[:, None].to(q.mean))
     params = model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    # log p(x_observed | z) + log p(z) - log q(z | x), (s, n)
     log_weights = model.log_likelihood(params, x) - q.log_prob(z)
     log_weights = log_weights + prior.log_prob(z.flatten(0, 1)).view_as(log_weights)
     # No weight exceeds the root of their number times their mean.
-    log_mean = log_weights.logsumexp(0) - math.log(len(noise))
-    largest = log_mean + 0.5 * math.log(len(noise))
+    log_mean = log_weights.logsumexp(0) - math.log(len(base_samples))
+    largest = log_mean + 0.5 * math.log(len(base_samples))
     return torch.minimum(log_weights, largest).softmax(0), params
 
 
 @torch.no_grad()
-def learn_from_hidden_cells(
-    model: LatentModel,
+def learn_from_masked_entries(
+    model: "LatentModel",
     x: Tensor,
-    noise: Tensor,
+    base_samples: Tensor,
     n_steps: int,
     generator: torch.Generator,
-) -> None:
-    """Set the model's share, and the factors of its spread, that tell cells best which
-    are hidden from standardized rows (n, d).
+) -> tuple[float, float]:
+    """Weight and calibration that suit entries best which are masked in standardized
+    rows (n, d).
 
-    A likelihood that sees the data as they are has all: their law is not normal.
+    A likelihood that sees the data as they are has all the weight: its entries are not
+    normal.
     """
-    model.share_of_missing, model.spread_of_missing = 1.0, as_drawn()
-    x = x.repeat(times_to_hide(x, _HIDDEN_SHARE), 1)
-    is_hidden = (uniform_like(x, generator) < _HIDDEN_SHARE) & ~x.isnan()
-    is_hidden &= model.law.scale > 0
-    if not model.likelihood.is_scaled or not is_hidden.any():
-        return
-    seen = x.masked_fill(is_hidden, math.nan)
-    of_law = model.complete(seen)
+    imputer = _imputer(model)
+    # Few rows are repeated, each time under another mask.
+    x = x.repeat(n_masks(x, _MASKED_FRACTION), 1)
+    is_masked = (uniform_like(x, generator) < _MASKED_FRACTION) & ~x.isnan()
+    # A constant feature is always completed exactly, and not informative of the weight.
+    is_masked &= imputer.normal.scale > 0
+    if not model.likelihood.is_scaled or not is_masked.any():
+        return 1.0, 1.0
+    seen = x.masked_fill(is_masked, math.nan)
+    of_normal = model.complete(seen)
     own = model.likelihood.mean(model.decode(model.best_code(seen, n_steps)))
-    shift, rest = (own - of_law)[is_hidden].double(), (x - of_law)[is_hidden].double()
-    model.share_of_missing = _best_share(shift, rest)
+    # Least squares for the weight: the error is linear in it.
+    shift = (own - of_normal)[is_masked].double()
+    imputer.weight[-1] = _best_weight(shift, (x - of_normal)[is_masked].double())
     drawn, found = [], []
-    draws, size = noise[:_N_DRAWS_OF_SPREAD], rows_at_once(model, _N_DRAWS_OF_SPREAD)
-    for rows, given, hidden in zip(*(t.split(size) for t in (x, seen, is_hidden))):
+    draws, size = base_samples[:_N_CODE_DRAWS], rows_of_draws(model, _N_CODE_DRAWS)
+    for rows, given, masked in zip(*(t.split(size) for t in (x, seen, is_masked))):
         mean, std, deviations = _around_means(
-            model, given, draws, n_steps, _N_DRAWN, generator
+            model, given, draws, n_steps, _N_ENTRY_DRAWS, generator
         )
-        drawn.append(deviations.mT[hidden].double())
-        found.append(((rows - mean) / std)[hidden].double())
-    model.spread_of_missing = learned_factors(torch.cat(drawn), torch.cat(found))
+        # (n, m, d) to (n, d, m): the draws of each masked entry
+        drawn.append(deviations.mT[masked].double())
+        found.append(((rows - mean) / std)[masked].double())
+    return float(imputer.weight[-1]), _calibration(torch.cat(drawn), torch.cat(found))
 
 
-def _best_share(shift: Tensor, rest: Tensor) -> float:
-    """Share of `shift` that leaves least of `rest`; none where that gains nothing: both
-    then say the same, and the law's draws are exact."""
+def _best_weight(shift: Tensor, rest: Tensor) -> float:
+    """Weight of `shift` that leaves least of `rest`; none where that gains nothing:
+    both then have one mean, and the normal's draws are exact."""
+    # The minimum of |rest - w shift|^2 within [0, 1]; both components are means, so a
+    # weight beyond them would extrapolate.
     product, square = float(shift @ rest), float(shift.square().sum())
-    share = min(max(product / square, 0.0), 1.0) if square else 0.0
-    gain = share * (2 * product - share * square)
-    return share if gain > _LEAST_GAIN * float(rest.square().sum()) else 0.0
+    weight = min(max(product / square, 0.0), 1.0) if square else 0.0
+    gain = weight * (2 * product - weight * square)
+    return weight if gain > _MIN_GAIN * float(rest.square().sum()) else 0.0
+
+
+def _calibration(drawn: Tensor, found: Tensor) -> float:
+    """Factor that brings the quantile of the sizes that are drawn to that of those that
+    are found.
+
+    Entries that a model was trained on are predicted too well: no variance is made
+    smaller.
+    """
+    # A ratio below one means that training entries are predicted too well. It is
+    # divided out, so that the factor corrects the shape of the tails alone.
+    ratio = (found.square().mean() / drawn.square().mean()).sqrt()
+    if not ratio > 0:
+        return 1.0
+    sizes = [_quantile(values.abs(), _COVERAGE) for values in (found, drawn)]
+    return float(sizes[0] / sizes[1] / ratio.clamp(max=1))
+
+
+def _quantile(values: Tensor, probability: float) -> Tensor:
+    """As `torch.quantile`, of any number of values."""
+    # `torch.quantile` refuses more than 2**24 values.
+    rank = max(1, math.ceil(probability * values.numel()))
+    return values.flatten().kthvalue(rank).values
 
 
 def _noise_variance(likelihood: Likelihood) -> Tensor:
-    """Of each feature, (d,); zero where the likelihood has none."""
+    """Noise variance of each feature, (d,); zero where the likelihood has none."""
     variance = torch.zeros(likelihood.n_features, dtype=torch.float64)
     for part, columns in likelihood.by_columns():
         variance[columns.cpu()] = torch.as_tensor(

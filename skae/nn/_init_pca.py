@@ -1,6 +1,6 @@
-"""Where training starts: PCA for point codes, probabilistic PCA for posteriors.
+"""Initial models: PCA for point codes, probabilistic PCA for posteriors.
 
-Principal axes set the spine, and the last layer of each body is zeroed, so that at
+Principal axes set the skip, and the last layer of each network is zeroed, so that at
 epoch 0 the model *is* the linear solution.
 
 References
@@ -13,33 +13,32 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from skae.nn._missing_normal import mean_of_observed
 from skae.nn._model import LatentModel
-from skae.nn._ordered import set_sizes
 from skae.nn._posteriors import DiagonalNormal
 
-# Smallest noise variance of the start, as a share of the largest variance.
-_SMALLEST_NOISE = 1e-10
+# Smallest noise variance of the initial model, as a fraction of the largest variance:
+# what single precision resolves, and a little more.
+_MIN_NOISE = 1e-10
 
 
 @dataclass(frozen=True)
 class PrincipalAxes:
-    """Principal component analysis of the working data, float64 on the processor."""
+    """Principal component analysis of rows, float64 on the processor."""
 
     components: Tensor  # (r, d), orthonormal rows
     variances: Tensor  # (r,), decreasing
     noise_variance: float  # mean variance of the discarded axes
 
     def unexplained(self, n_axes: int) -> float:
-        """Share of the variance on the discarded ones of `n_axes` axes."""
+        """Fraction of the variance on the discarded ones of `n_axes` axes."""
         discarded = self.noise_variance * (n_axes - len(self.variances))
         total = discarded + float(self.variances.sum())
         return discarded / total if total else 0.0
 
 
-class LinearStart(NamedTuple):
+class LinearInit(NamedTuple):
     """A likelihood's linear model around the mean row, in the network's units."""
 
     bias: Tensor  # (d * n_params,), the parameters of that row
@@ -47,61 +46,73 @@ class LinearStart(NamedTuple):
     decode: Tensor  # (d,), turns those into deviations of the parameters
 
     @classmethod
-    def of(cls, model: LatentModel, rows: Tensor) -> "LinearStart":
-        """`rows` are standardized, float64."""
-        targets = model.target(rows)
-        mean = mean_of_observed(targets, 0)
-        variance = targets.var(0, correction=0)
-        if targets.isnan().any():
-            variance = mean_of_observed((targets - mean).square(), 0)
-        moments = mean, variance
-        bias, encode, decode = model.likelihood.start(*moments, len(rows))
-        return cls(bias, encode * model.target_scale, decode)
+    def of(
+        cls, model: LatentModel, mean: Tensor, variance: Tensor, n_rows: int
+    ) -> "LinearInit":
+        """From the moments (d,) of standardized rows, float64."""
+        units = model.units
+        mean, variance = units.to_target(mean), variance * units.target_scale.square()
+        bias, encode, decode = model.likelihood.init_params(mean, variance, n_rows)
+        return cls(bias, encode * units.target_scale, decode)
 
 
 @torch.no_grad()
-def start_at(
-    model: LatentModel, axes: PrincipalAxes, linear: LinearStart, n_rows: int
-) -> None:
-    """Set the spine of `model` to the linear solution, and silence its bodies.
+def init_from_axes(
+    model: LatentModel, axes: PrincipalAxes, linear: LinearInit, n_rows: int
+) -> float:
+    """Set the skip of `model` to the linear solution and zero its networks; return the
+    fraction of the variance that this leaves unexplained.
 
     `axes` belong to the standardized rows times ``linear.encode``.
     """
-    spine, r = model.spine, len(axes.variances)
+    skip, units, r = model.skip, model.units, len(axes.variances)
     largest = float(axes.variances.max()) if r else 1.0
-    floor = _SMALLEST_NOISE * largest
+    floor = _MIN_NOISE * largest
+    # Rows on a subspace leave no variance over: the noise must stay positive.
     noise = max(axes.noise_variance, floor)
     is_scaled = model.likelihood.is_scaled
-    if model.latent is DiagonalNormal:
-        loading, shrinkage = _probabilistic_start(model, axes.variances, noise)
+    # Probabilistic PCA shrinks codes towards the prior; PCA does not, and has latents
+    # of unit variance inside the network, so that weight decay and rates mean the same
+    # for every table.
+    if model.posterior is DiagonalNormal:
+        loading, shrinkage = _probabilistic(model, axes.variances, noise)
     else:
         loading = axes.variances.clamp(min=floor).sqrt()
         shrinkage = 1 / loading
-        one_scale = is_scaled and bool((model.scale == model.scale[0]).all())
-        unit = float(model.scale[0]) if one_scale else 1.0
-        if model.penalty is None:  # it speaks of the codes that users see
-            model.code_scale[:r] = loading * unit
+        # Users see the codes of PCA in the data's units, where all features have one
+        # unit.
+        one_scale = is_scaled and bool((units.scale == units.scale[0]).all())
+        unit = float(units.scale[0]) if one_scale else 1.0
+        if model.penalty is None:  # it is of the codes that users see
+            units.code_scale[:r] = loading * unit
     model.likelihood.set_noise_variance(noise)
+    # (r, d), from standardized rows: the axes are those of rows times `linear.encode`.
     encode = axes.components * linear.encode.cpu()
     decode = axes.components * linear.decode.cpu()
-    spine.encode_weight[:r] = (shrinkage[:, None] * encode).to(spine.encode_weight)
-    spine.decode_weight[:, :r] = (loading * decode.T).to(spine.decode_weight)
-    spine.decode_bias.copy_(linear.bias)
-    local = noise if is_scaled else 1.0
-    model.information[:, :r] = (loading * axes.components.T).square().to(
-        model.information
-    ) / local
-    if is_scaled:
-        unexplained = axes.unexplained(min(n_rows, model.n_features))
-        model.unexplained = unexplained**0.5
-        if model.is_ordered:
-            set_sizes(model, axes.variances, unexplained)
-    silence(model)
-    if model.latent is DiagonalNormal:
-        model.keep_start(1 / (n_rows + 1))
+    # Latents beyond the rank r of the rows stay as they were.
+    skip.encode_weight[:r] = (shrinkage[:, None] * encode).to(skip.encode_weight)
+    skip.decode_weight[:, :r] = (loading * decode.T).to(skip.decode_weight)
+    skip.decode_bias.copy_(linear.bias)
+    # No more axes than rows carry variance.
+    unexplained = axes.unexplained(min(n_rows, model.n_features))
+    if model.ordered is not None and is_scaled:
+        unexplained = model.ordered.weight_sizes(
+            axes.variances, unexplained, is_error=model.prior is None
+        )
+    if model.imputer is not None:
+        local = noise if is_scaled else 1.0
+        # (d, r): squared loading over noise, of each entry for each latent.
+        information = (loading * axes.components.T).square() / local
+        model.imputer.information[:, :r] = information.to(model.imputer.information)
+    zero_outputs(model)
+    if model.initial is not None:
+        # The weight of one row in n + 1: it costs the other component
+        # log(n + 1) - log(n) nats a row.
+        model.initial.set(model, weight=1 / (n_rows + 1))
+    return unexplained if is_scaled else 1.0
 
 
-def _probabilistic_start(
+def _probabilistic(
     model: LatentModel, variances: Tensor, noise: float
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation along each axis, and the factor of the posterior mean, (r,).
@@ -109,31 +120,21 @@ def _probabilistic_start(
     The rows decide how much of each axis is noise, but a posterior must answer to the
     noise of its likelihood: the same where that is learned, one for Pearson residuals.
     """
+    # Maximum likelihood (Tipping and Bishop, 1999, eq. 7).
     signal = (variances - noise).clamp(min=0)
     local = noise if model.likelihood.is_scaled else 1.0
-    log_std = model.spine.encode_bias[model.n_components :]
+    # The second block of the biases: log standard deviations of the posterior, which do
+    # not depend on the row in a linear model.
+    log_std = model.skip.encode_bias[model.n_components :]
     log_std[: len(variances)] = 0.5 * (local / (signal + local)).log()
     loading = signal.sqrt()
     return loading, loading / (signal + local)
 
 
 @torch.no_grad()
-def start_at_random(model: LatentModel) -> None:
-    """A random spine that keeps the size of a row; the bodies stay as they are made."""
-    d, k = model.n_features, model.n_components
-    model.spine.encode_weight.normal_(std=d**-0.5)
-    model.spine.decode_weight.normal_(std=k**-0.5)
-
-
-@torch.no_grad()
-def silence(model: LatentModel) -> None:
-    """Zero the output layers of the bodies: the spine speaks alone."""
-    for layer in output_layers(model):
-        layer.weight.zero_()
-        if layer.bias is not None:
-            layer.bias.zero_()
-
-
-def output_layers(model: LatentModel) -> list[nn.Module]:
-    """The last layer of each body."""
-    return [body.output for body in model.bodies]
+def zero_outputs(model: LatentModel) -> None:
+    """Zero the output layers of the networks: the skip alone is left."""
+    for body in model.bodies:
+        for value in (body.output.weight, body.output.bias):
+            if isinstance(value, Tensor):  # some layers have no bias
+                value.zero_()

@@ -1,81 +1,109 @@
-"""Lower bounds of the log-density of rows, in units of the data.
+"""Lower bounds of the log-density of rows, and losses, in units of the data.
 
-The density of a model with a kept start is a mixture of the two.
+The density of a model with an initial model beside it is a mixture of the two.
 """
 
-import math
+from functools import reduce
 
 import torch
 from torch import Tensor
 from torch.distributions import LowRankMultivariateNormal
 
-from skae.nn._missing_normal import NormalLaw
+from skae.nn._missing_normal import LowRankNormal
 from skae.nn._model import LatentModel
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
 
 
-def log_bound(model: LatentModel, x: Tensor, noise: Tensor) -> Tensor:
+def log_bound(model: LatentModel, x: Tensor, base_samples: Tensor) -> Tensor:
     """Importance-weighted lower bound of log p(x) of standardized rows (n, d).
 
-    `noise` (s, k) holds s draws, the same for every row, so that a row's value does not
-    depend on the rows around it (Burda et al., 2016, eq. 8). Where the law is normal,
-    it is exact and takes no draws.
+    `base_samples` (s, k) make s draws, the same for every row, so that a row's value
+    does not depend on the rows around it (Burda et al., 2016, eq. 8). Where the density
+    is normal, it is exact and takes no draws.
     """
-    if model.start is None:
-        return _own_log_bound(model, x, noise)
-    return torch.logaddexp(*in_shares(model, *own_and_start(model, x, noise)))
+    if model.initial is None:
+        return _own_log_bound(model, x, base_samples)
+    # The bound holds for a mixture as for each of its components.
+    components = component_log_bounds(model, x, base_samples)
+    return torch.logaddexp(*weighted(model.initial.weight, *components))
 
 
-def own_and_start(
-    model: LatentModel, x: Tensor, noise: Tensor
+def component_log_bounds(
+    model: LatentModel, x: Tensor, base_samples: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Bounds of the model's own part and of its start."""
-    return _own_log_bound(model, x, noise), log_bound(model.start, x, noise)
+    """Bounds (n,) of the model's own component and of its initial model."""
+    assert model.initial is not None
+    own = _own_log_bound(model, x, base_samples)
+    return own, _own_log_bound(model.initial.beside(model), x, base_samples)
 
 
-def in_shares(model: LatentModel, own: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-densities of the model's own part and of its start, each with its share."""
-    share = model.start_share
-    return own + math.log1p(-share), linear + math.log(share)
+def weighted(weight: Tensor, own: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-densities of the model's own component and of the initial model, each with
+    its weight; `weight` is the latter's."""
+    return own + (-weight).log1p().to(own), initial + weight.log().to(initial)
 
 
-def _own_log_bound(model: LatentModel, x: Tensor, noise: Tensor) -> Tensor:
-    is_linear_gaussian = (
-        model.decoder is None
-        and isinstance(model.likelihood, Gaussian)
-        and isinstance(model.prior, Normal)
-    )
-    if is_linear_gaussian:
-        return _exact_log_density(model, x)
-    return importance_weighted(model, x, noise)
+def _own_log_bound(model: LatentModel, x: Tensor, base_samples: Tensor) -> Tensor:
+    likelihood, has_normal_codes = model.likelihood, isinstance(model.prior, Normal)
+    if model.decoder is None and has_normal_codes and isinstance(likelihood, Gaussian):
+        return _exact_log_density(model, likelihood.variance, x)
+    return importance_weighted(model, x, base_samples)
 
 
-def importance_weighted(model: LatentModel, x: Tensor, noise: Tensor) -> Tensor:
-    """The bound of the model's own part, by draws."""
-    q, prior = model.encode(x), model.current_prior()
-    total = None
-    for draw in noise:
+def importance_weighted(model: LatentModel, x: Tensor, base_samples: Tensor) -> Tensor:
+    """The bound of the model's own component, by draws."""
+    q, prior = model.encode_variational(x)
+
+    def log_weight(draw: Tensor) -> Tensor:  # (n,), of one draw (k,)
+        # One draw at a time: memory does not grow with their number.
         z = q.rsample(draw.expand_as(q.mean))
-        weight = model.log_likelihood(model.decode(z), x)
-        weight = weight + prior.log_prob(z) - q.log_prob(z)
-        total = weight if total is None else torch.logaddexp(total, weight)
-    n_draws = torch.tensor(len(noise), dtype=x.dtype, device=x.device)
-    return model.of_data(total - n_draws.log(), x)
+        log_likelihood = model.log_likelihood(model.decode(z), x)
+        return log_likelihood + prior.log_prob(z) - q.log_prob(z)
+
+    total = reduce(torch.logaddexp, map(log_weight, base_samples))
+    n_draws = torch.tensor(len(base_samples), dtype=x.dtype, device=x.device)
+    return of_data(model, total - n_draws.log(), x)
 
 
-def _exact_log_density(model: LatentModel, x: Tensor) -> Tensor:
-    """Of the normal law that a linear decoder makes of normal latents."""
-    noise = model.likelihood.variance.double().expand(model.n_features)
-    mean, weight = (
-        w.double() for w in (model.spine.decode_bias, model.spine.decode_weight)
-    )
-    if model.law is None:
-        log_density = LowRankMultivariateNormal(mean, weight, noise).log_prob(
+def _exact_log_density(model: LatentModel, variance: Tensor, x: Tensor) -> Tensor:
+    """Log-density (n,) of the normal that a linear decoder makes of normal latents."""
+    # In float64: the determinant of a nearly singular covariance loses all digits in
+    # float32.
+    noise = variance.double().expand(model.n_features)
+    mean = model.skip.decode_bias.double()
+    loadings = model.skip.decode_weight.double()
+    if model.imputer is None:
+        log_density = LowRankMultivariateNormal(mean, loadings, noise).log_prob(
             x.double()
         )
-    else:  # of the observed cells, in units of their noise
+    else:  # of the observed entries, in units of their noise
+        # Loadings in units of the noise, W / s: its variance is then one.
         std = noise.sqrt()
-        law = NormalLaw(mean, weight / std[:, None], 1.0, std)
-        log_density = law.log_prob(x)
-    return model.of_data(log_density.to(x.dtype), x)
+        normal = LowRankNormal(mean, loadings / std[:, None], 1.0, std)
+        log_density = normal.log_prob(x)
+    return of_data(model, log_density.to(x.dtype), x)
+
+
+def of_data(model: LatentModel, log_prob: Tensor, x: Tensor) -> Tensor:
+    """Log-densities (n,) of standardized rows as those of the data."""
+    scale = model.units.data_scale
+    # The density of a row with missing entries has the units of the observed ones
+    # alone.
+    if model.imputer is not None and model.likelihood.is_density:
+        scale = scale.where(~x.isnan(), 1.0)
+    return model.likelihood.in_data_units(log_prob, scale)
+
+
+def loss_of_data(model: LatentModel, loss: float) -> float:
+    """A loss of standardized rows as that of the data."""
+    log_likelihood = torch.tensor(-loss, dtype=torch.float64)
+    scale = model.units.data_scale.cpu()
+    return -float(model.likelihood.in_data_units(log_likelihood, scale))
+
+
+def log_loss(model: LatentModel, x: Tensor, n_steps: int = 0) -> Tensor:
+    """Minus the loss of each row's reconstruction, in data units."""
+    # A point code has no density, so that the loss of its reconstruction stands here.
+    params = model.decode(model.best_code(x, n_steps))
+    return of_data(model, model.log_likelihood(params, x), x)

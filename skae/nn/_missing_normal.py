@@ -1,10 +1,10 @@
-"""A normal law of rows of which cells are missing, and its fit.
+"""A multivariate normal of rows of which entries are missing, and its fit.
 
 .. math:: x \\sim N(m, S (W W^\\top + \\sigma^2 I) S)
 
 With as many columns in `W` as the rank allows this is any covariance; with fewer it is
-probabilistic PCA of features in units of their scales, the diagonal `S`. What the
-observed cells of a row say of the others is exact.
+probabilistic PCA of features in units of their scales, the diagonal `S`. Conditional
+distributions given the observed entries of a row are exact.
 
 References
 ----------
@@ -22,25 +22,26 @@ import torch
 from torch import Tensor, nn
 
 # Numbers that one step over rows may keep.
-_MOST_KEPT = 2**24
+_MAX_ELEMENTS = 2**24
 
-# Smallest noise, as a share of the mean variance.
-_SMALLEST_NOISE = 1e-6
+# Smallest noise, as a fraction of the mean variance: it keeps the covariance definite.
+_MIN_NOISE = 1e-6
 
-# Turns of the fit, at most, and the gain in nats of a cell below which it has settled.
-_N_TURNS, _SETTLED = 50, 1e-4
+# Iterations of the fit, at most, and the gain in nats of an entry below which it has
+# converged.
+_MAX_ITER, _TOL = 50, 1e-4
 
-# Rows, and rank, up to which a turn takes a moment; and multiply-adds for what missing
-# cells vary together, beyond which the first rows tell it.
-_MOST_ROWS, _LARGEST_RANK, _MOST_PRODUCTS = 5000, 32, 2e10
+# Rows, and rank, up to which an iteration takes a moment; and multiply-adds for the
+# joint variation of missing entries, beyond which the first rows estimate it.
+_MAX_ROWS, _MAX_RANK, _MAX_MACS = 5000, 32, 2e10
 
-# Rows of uncorrelated features that may be added, and the share of the observed cells
-# that choose among them.
+# Rows of uncorrelated features that may be added, and the fraction of the observed
+# entries that choose among them.
 _PRIOR_ROWS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
-_HIDDEN_SHARE = 0.1
+_MASKED_FRACTION = 0.1
 
-# Cells that are enough to learn from, and times that others are hidden for it.
-_ENOUGH_HIDDEN, _MOST_TIMES = 1000, 10
+# Entries that are enough to learn from, and times that others are masked for it.
+_ENOUGH_MASKED, _MAX_TIMES = 1000, 10
 
 
 def mean_of_observed(x: Tensor, dim: int | None = None) -> Tensor:
@@ -49,8 +50,8 @@ def mean_of_observed(x: Tensor, dim: int | None = None) -> Tensor:
     return x.nanmean(dim).nan_to_num() if x.isnan().any() else x.mean(dim)
 
 
-class NormalLaw(nn.Module):
-    """Normal law of rows (n, d), in which NaN marks a missing cell.
+class LowRankNormal(nn.Module):
+    """Multivariate normal of rows (n, d), in which NaN marks a missing entry.
 
     Parameters
     ----------
@@ -59,9 +60,14 @@ class NormalLaw(nn.Module):
     noise : float or Tensor of shape ()
         Variance.
     scale : Tensor of shape (d,) or None
-        Of the features, one by default; zero of a feature that is constant: it says
-        nothing, and always has its mean.
+        Of the features, one by default; zero of a feature that is constant: it is not
+        informative, and always has its mean.
     """
+
+    mean: Tensor
+    loadings: Tensor
+    noise: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -73,17 +79,17 @@ class NormalLaw(nn.Module):
         super().__init__()
         noise = torch.as_tensor(noise, dtype=torch.float64, device=mean.device)
         scale = torch.ones_like(mean) if scale is None else scale
+        # In float64: nearly equal features leave few digits to lose.
         self.register_buffer("mean", mean.double())
         self.register_buffer("loadings", loadings.double())
         self.register_buffer("noise", noise)
         self.register_buffer("scale", scale.double())
 
-    def _apply(self, function, recurse=True):
-        """Stay in float64: nearly equal features leave few digits to lose."""
-        super()._apply(function, recurse)
-        for name, value in self.named_buffers(recurse=False):
-            setattr(self, name, value.double())
-        return self
+    @classmethod
+    def standard(cls, n_features: int) -> "LowRankNormal":
+        """The standard normal, of the rank that a fit to so many features has."""
+        rank = min(n_features - 1, _MAX_RANK)
+        return cls(torch.zeros(n_features), torch.zeros(n_features, rank), 1.0)
 
     @property
     def covariance(self) -> Tensor:
@@ -92,7 +98,7 @@ class NormalLaw(nn.Module):
         return loadings @ loadings.T + self.noise * torch.diag(self.scale.square())
 
     def complete(self, x: Tensor) -> Tensor:
-        """Rows with the missing cells at their conditional means."""
+        """Rows with the missing entries at their conditional means."""
         is_missing = x.isnan()
         if not is_missing.any():
             return x
@@ -101,24 +107,29 @@ class NormalLaw(nn.Module):
         return torch.where(is_missing, (self.mean + self.scale * fitted).to(x.dtype), x)
 
     def variance(self, x: Tensor) -> Tensor:
-        """Conditional variances (n, d) of the missing cells."""
+        """Conditional variances (n, d) of the missing entries."""
         found = []
         for part in self._conditionals(x):
+            # (n, r, d): W' of each row, against its own Cholesky factor
             loadings = self.loadings.T.expand(len(part.factor), -1, -1)
+            # L^-1 W', whose squared columns are the latents' part of the variance
             root = torch.linalg.solve_triangular(part.factor, loadings, upper=False)
             found.append(self.noise * (1 + root.square().sum(1)))
         return (self.scale.square() * torch.cat(found)).to(x.dtype)
 
     def draw(self, x: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:
-        """Rows with the missing cells drawn from their conditional law, (n, m, d)."""
+        """Rows with the missing entries drawn from their conditional, (n, m, d)."""
         d, rank = self.loadings.shape
         found = []
         for part in self._conditionals(x):
+            # r latents and d errors of each draw, at once
             normal = torch.randn(
                 (len(part.fitted), rank + d, n_draws),
                 generator=generator,
                 device=generator.device,
             ).to(self.mean)
+            # z = L'^-1 e has covariance (L L')^-1; times the noise, that of the
+            # latents.
             z = torch.linalg.solve_triangular(
                 part.factor.mT, normal[:, :rank], upper=True
             )
@@ -128,22 +139,27 @@ class NormalLaw(nn.Module):
         return values.to(x.dtype).where(x.isnan()[:, None], x[:, None])
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log-density (n,) of the observed cells of features that vary."""
+        """Log-density (n,) of the observed entries of features that vary."""
         log_prob = torch.cat([part.log_prob for part in self._conditionals(x)])
+        # The Jacobian of dividing by the scales, of the observed entries.
         log_scale = self.scale.where(self.scale > 0, 1.0).log()
         return log_prob - (~x.isnan()).to(log_scale) @ log_scale
 
     def _conditionals(self, x: Tensor) -> Iterator["_Conditional"]:
         d, rank = self.loadings.shape
-        size = max(1, _MOST_KEPT // (rank * max(rank, d) + d))
+        # Each row has an (r, r) Gram matrix of its own, and d residuals.
+        size = max(1, _MAX_ELEMENTS // (rank * max(rank, d) + d))
+        # (d, r * r): outer products of the rows of W, so that the Gram matrices of all
+        # observed sets are one product of matrices.
         squares = (self.loadings[:, :, None] * self.loadings[:, None, :]).flatten(1)
+        # NaN for a constant feature: it then counts as missing everywhere.
         factor = self.scale.reciprocal().where(self.scale > 0, math.nan)
         for rows in x.double().split(size):
             yield _Conditional(self, (rows - self.mean) * factor, squares)
 
 
 class _Conditional:
-    """What the observed cells of centred and scaled rows say under a normal law.
+    """The conditional distribution of centred and scaled rows given observed entries.
 
     Attributes
     ----------
@@ -156,19 +172,24 @@ class _Conditional:
     log_prob : Tensor of shape (n,)
     """
 
-    def __init__(self, law: NormalLaw, x: Tensor, squares: Tensor):
-        loadings, noise = law.loadings, law.noise
+    def __init__(self, normal: LowRankNormal, x: Tensor, squares: Tensor):
+        loadings, noise = normal.loadings, normal.noise
         rank = loadings.shape[1]
         self.is_observed = (~x.isnan()).to(loadings)
         self.residual = x.nan_to_num()
+        # noise I + W_o' W_o of each row, (n, r, r); by Woodbury's identity it takes the
+        # place of the covariance of the observed entries.
         gram = (self.is_observed @ squares).unflatten(1, (rank, rank))
         gram.diagonal(dim1=1, dim2=2).add_(noise)
         self.factor = torch.linalg.cholesky(gram)
+        # W_o' (x_o - m_o), (n, r), and the posterior means of the latents
         projected = self.residual @ loadings
         latents = torch.cholesky_solve(projected[..., None], self.factor)[..., 0]
         self.fitted = latents @ loadings.T
         n_observed = self.is_observed.sum(1)
         explained = (projected * latents).sum(1)
+        # Mahalanobis distance and log-determinant by the same identity, in r dimensions
+        # instead of the number of observed entries.
         distance = (self.residual.square().sum(1) - explained) / noise
         half_log_det = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)
         log_det = 2 * half_log_det + (n_observed - rank) * noise.log()
@@ -176,129 +197,147 @@ class _Conditional:
 
 
 @torch.no_grad()
-def normal_law(x: Tensor, seed: int) -> NormalLaw:
-    """The normal law that tells hidden cells best, fitted to all rows, whose features
-    are divided by their deviations for it.
+def fit_missing_normal(x: Tensor, seed: int) -> LowRankNormal:
+    """Fit the normal that predicts masked entries best; features are divided by their
+    deviations for it.
 
     Parameters
     ----------
     x : Tensor of shape (n, d), float64
-        NaN marks a missing cell; each feature has an observed one.
+        NaN marks a missing entry; each feature has an observed one.
     seed : int
-        Of the rows that are taken of many, and the cells that are hidden.
+        Of the subsample of many rows, and of the masks.
     """
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(x), generator=generator)[:_MOST_ROWS]
+    # A random part of many rows: the covariance is accurate enough.
+    order = torch.randperm(len(x), generator=generator)[:_MAX_ROWS]
     x = x[order.to(x.device)]
     centre = mean_of_observed(x, 0)
     scale = mean_of_observed((x - centre).square(), 0).sqrt()
-    law = _law_of_scaled((x - centre) / scale.where(scale > 0, 1.0), generator)
-    return NormalLaw(centre + scale * law.mean, law.loadings, law.noise, scale)
+    scaled = (x - centre) / scale.where(scale > 0, 1.0)
+    normal = _fit_scaled(scaled, generator)
+    mean = centre + scale * normal.mean
+    return LowRankNormal(mean, normal.loadings, normal.noise, scale)
 
 
-def _law_of_scaled(x: Tensor, generator: torch.Generator) -> NormalLaw:
-    rank = min(x.shape[1] - 1, _LARGEST_RANK)
-    n_times = times_to_hide(x, _HIDDEN_SHARE)
-    hidden = [_hidden_cells(x, generator) for _ in range(n_times)]
-    laws: list[NormalLaw | None] = [None] * n_times
-    best, least = (_PRIOR_ROWS[0], None), math.inf
+def _fit_scaled(x: Tensor, generator: torch.Generator) -> LowRankNormal:
+    rank = min(x.shape[1] - 1, _MAX_RANK)
+    n_times = n_masks(x, _MASKED_FRACTION)
+    masks = [_random_mask(x, generator) for _ in range(n_times)]
+    # The fit of each mask, from which that with fewer prior rows goes on.
+    fits: list[LowRankNormal | None] = [None] * n_times
+    best: tuple[float, LowRankNormal | None] = _PRIOR_ROWS[0], None
+    least = math.inf
     for prior_rows in _PRIOR_ROWS:
         error = 0.0
-        for i, is_hidden in enumerate(hidden):
-            seen = x.masked_fill(is_hidden, math.nan)
-            laws[i] = fit_normal(seen, rank, prior_rows, laws[i])
-            error += float((laws[i].complete(seen) - x)[is_hidden].square().sum())
+        for i, is_masked in enumerate(masks):
+            seen = x.masked_fill(is_masked, math.nan)
+            fit = fits[i] = fit_by_em(seen, rank, prior_rows, fits[i])
+            error += float((fit.complete(seen) - x)[is_masked].square().sum())
+        # From strong to weak regularisation, until it gets worse; NaN ends it as well.
         if not error < least:
             break
-        best, least = (prior_rows, laws[0]), error
-    return fit_normal(x, rank, *best)
+        best, least = (prior_rows, fits[0]), error
+    return fit_by_em(x, rank, *best)
 
 
-def times_to_hide(x: Tensor, share: float) -> int:
-    """How often a share of the observed cells must be hidden to learn from enough."""
-    n_hidden = int(share * (~x.isnan()).sum()) + 1
-    return min(_MOST_TIMES, -(-_ENOUGH_HIDDEN // n_hidden))
+def n_masks(x: Tensor, fraction: float) -> int:
+    """Number of masks, of that fraction of the observed entries, to learn from."""
+    # Plus one: a table without observed entries has none to mask.
+    n_masked = int(fraction * (~x.isnan()).sum()) + 1
+    return min(_MAX_TIMES, -(-_ENOUGH_MASKED // n_masked))
 
 
-def _hidden_cells(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Mask (n, d) of some observed cells; each feature keeps one."""
+def _random_mask(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Mask (n, d) of some observed entries; each feature keeps one."""
     uniform = torch.rand(x.shape, generator=generator).to(x)
-    is_hidden = (uniform < _HIDDEN_SHARE) & ~x.isnan()
-    return is_hidden & (~is_hidden & ~x.isnan()).any(0)
+    is_masked = (uniform < _MASKED_FRACTION) & ~x.isnan()
+    # A feature whose observed entries are all masked would have no moments.
+    return is_masked & (~is_masked & ~x.isnan()).any(0)
 
 
-def fit_normal(
-    x: Tensor, rank: int, prior_rows: float, start: NormalLaw | None = None
-) -> NormalLaw:
-    """Normal law of incomplete rows by expectation maximisation.
+def fit_by_em(
+    x: Tensor, rank: int, prior_rows: float, init: LowRankNormal | None = None
+) -> LowRankNormal:
+    """Fit a normal to incomplete rows by expectation maximisation.
 
     Parameters
     ----------
     x : Tensor of shape (n, d), float64
-        NaN marks a missing cell; each feature has an observed one.
+        NaN marks a missing entry; each feature has an observed one.
     rank : int
         Of the loadings.
     prior_rows : float
         So many rows of uncorrelated features are added: they keep the covariance
-        definite where the rows say little of it.
-    start : NormalLaw or None
-        Where to start; uncorrelated features otherwise.
+        definite where rows are few.
+    init : LowRankNormal or None
+        Of the first iteration; uncorrelated features otherwise.
     """
     mean = mean_of_observed(x, 0)
     variances = mean_of_observed((x - mean).square(), 0)
-    law = start or _truncated(mean, torch.diag(variances), rank)
+    normal = init or _of_rank(rank, mean, torch.diag(variances))
     last = -math.inf
-    for _ in range(_N_TURNS):
-        mean, covariance, gain = _expected_moments(law, x)
+    for _ in range(_MAX_ITER):
+        mean, covariance, log_prob = _expected_moments(normal, x)
+        # The posterior mode under an inverse Wishart prior around the diagonal.
         covariance = (len(x) * covariance + prior_rows * torch.diag(variances)) / (
             len(x) + prior_rows
         )
-        law = _truncated(mean, covariance, rank)
-        if gain - last < _SETTLED * x.shape[1]:
+        normal = _of_rank(rank, mean, covariance)
+        # Log-densities are in nats of a row, the tolerance in nats of an entry.
+        if log_prob - last < _TOL * x.shape[1]:
             break
-        last = gain
-    return law
+        last = log_prob
+    return normal
 
 
-def _expected_moments(law: NormalLaw, x: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Mean, covariance and mean log-density of rows, by what `law` says of the missing
-    cells; these vary together as those of the first rows do."""
-    d, rank = law.loadings.shape
-    total, square, together = x.new_zeros(d), x.new_zeros(d, d), x.new_zeros(d, d)
-    n_told, most_told = 0, max(1, _MOST_PRODUCTS / (d * d * max(rank, 1)))
+def _expected_moments(normal: LowRankNormal, x: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Mean, covariance and mean log-density of rows whose missing entries follow
+    `normal`; these vary together as those of the first rows do."""
+    d, rank = normal.loadings.shape
+    total, square, joint = x.new_zeros(d), x.new_zeros(d, d), x.new_zeros(d, d)
+    n_joint, max_joint = 0, max(1, _MAX_MACS / (d * d * max(rank, 1)))
     log_prob = 0.0
-    for part in law._conditionals(x):
+    for part in normal._conditionals(x):
         is_missing = 1 - part.is_observed
         row = torch.where(is_missing > 0, part.fitted, part.residual)
         total += row.sum(0)
         square += row.T @ row
-        square.diagonal().add_(law.noise * is_missing.sum(0))
-        if n_told < most_told:
-            together += _covariance_of_fitted(law, part, is_missing)
-            n_told += len(row)
+        # The conditional variance of missing entries has two parts: their own noise,
+        # here, and the uncertainty of the latents, below.
+        square.diagonal().add_(normal.noise * is_missing.sum(0))
+        # The costliest part, of which some rows give a good estimate.
+        if n_joint < max_joint:
+            joint += _covariance_of_fitted(normal, part, is_missing)
+            n_joint += len(row)
         log_prob += float(part.log_prob.sum())
     shift = total / len(x)
-    covariance = square / len(x) + together / n_told - torch.outer(shift, shift)
-    return law.mean + shift, covariance, log_prob / len(x)
+    # Second moment about the old mean, less the outer product of its shift.
+    covariance = square / len(x) + joint / n_joint - torch.outer(shift, shift)
+    return normal.mean + shift, covariance, log_prob / len(x)
 
 
 def _covariance_of_fitted(
-    law: NormalLaw, part: "_Conditional", is_missing: Tensor
+    normal: LowRankNormal, part: "_Conditional", is_missing: Tensor
 ) -> Tensor:
-    """Sum over rows of the covariance (d, d) that the latents leave missing cells."""
+    """Sum over rows of the covariance (d, d) that the latents leave missing entries."""
     identity = torch.eye(part.factor.shape[-1]).to(part.factor).expand_as(part.factor)
     root = torch.linalg.solve_triangular(part.factor, identity, upper=False)
-    spread = torch.einsum("ij,jk,ilk->jil", is_missing, law.loadings, root).flatten(1)
-    return law.noise * (spread @ spread.T)
+    # M W L'^-1 of each row, (d, n * r), with M zero for observed entries: the sum over
+    # rows is one product.
+    sides = torch.einsum("ij,jk,ilk->jil", is_missing, normal.loadings, root).flatten(1)
+    return normal.noise * (sides @ sides.T)
 
 
-def _truncated(mean: Tensor, covariance: Tensor, rank: int) -> NormalLaw:
-    """The closest law with so many loadings: probabilistic PCA of the covariance."""
+def _of_rank(rank: int, mean: Tensor, covariance: Tensor) -> LowRankNormal:
+    """The closest normal with so many loadings: probabilistic PCA of the covariance."""
     variances, axes = torch.linalg.eigh(covariance)
+    # `eigh` sorts upwards.
     variances, axes = variances.flip(0), axes.flip(1)
     least = torch.finfo(variances.dtype).eps  # of rows that are all equal
-    floor = _SMALLEST_NOISE * variances.mean().clamp(min=least)
+    floor = _MIN_NOISE * variances.mean().clamp(min=least)
     rest = variances[rank:]
     noise = (rest.mean() if len(rest) else floor).clamp(min=floor)
+    # Maximum likelihood (Tipping and Bishop, 1999, eqs. 7 and 8).
     signal = (variances[:rank] - noise).clamp(min=0)
-    return NormalLaw(mean, axes[:, :rank] * signal.sqrt(), noise)
+    return LowRankNormal(mean, axes[:, :rank] * signal.sqrt(), noise)

@@ -1,29 +1,35 @@
-"""What a model says of a batch, and the objective is made of."""
+"""Outputs of a model for a batch, which the objective is made of."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from skae.nn._posteriors import DiagonalNormal, Point
 
+if TYPE_CHECKING:  # priors import posteriors, likelihoods this module
+    from skae.nn.priors import Prior
+
 
 class Terms(NamedTuple):
-    """What the objective is made of; with s draws a row, all but `q` begin with s. With
-    s prefixes of the codes, likelihoods and their parameters do."""
+    """Terms of the objective; with s draws a row, all but `q` begin with s. With s
+    prefixes of the codes, likelihoods and their parameters do."""
 
     log_likelihood: Tensor  # (n,), nats
     params: Tensor  # (n, d * n_params), of the likelihood
     z: Tensor  # (n, k), drawn from q
     q: Point | DiagonalNormal
-    prior: nn.Module | None  # None for a point code
-    is_kept: Tensor | None = None  # (s, 1, k), ones for the latents that were decoded
+    prior: "Prior | None"  # None for a point code
+    mask: Tensor | None = None  # (s, 1, k), ones for the latents that were decoded
     weights: Tensor | None = None  # (s, 1), of their losses
     penalty: Tensor | None = None  # (n,), or one for all rows
 
     def divergences(self) -> Tensor:
         """(n, k), or (n, 1) of all latents together; nats."""
-        divergences = self.prior.divergences(self.q, self.z)
-        return divergences if self.is_kept is None else divergences * self.is_kept
+        # A point takes None for a prior.
+        divergences = self.q.kl(self.prior, self.z)  # type: ignore[arg-type]
+        # Latents beyond the prefix have no divergence.
+        return divergences if self.mask is None else divergences * self.mask
 
     @property
     def divergence(self) -> Tensor:
@@ -32,8 +38,15 @@ class Terms(NamedTuple):
 
     def path_divergence(self) -> Tensor:
         """The divergence at the draws, whose gradient takes their path alone."""
+        assert isinstance(self.q, DiagonalNormal) and self.prior is not None
+        # Without the score of q's parameters, whose mean is zero.
         q = self.q.detach()
-        if self.is_kept is None:
+        if self.mask is None:
             return q.log_prob(self.z) - self.prior.log_prob(self.z)
         divergences = q.log_probs(self.z) - self.prior.log_probs(self.z)
-        return (divergences * self.is_kept).sum(-1)
+        return (divergences * self.mask).sum(-1)
+
+
+def to_float32(x: Tensor) -> Tensor:
+    """Half-precision numbers in float32, others as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -30,14 +30,15 @@ from skae._sklearn import (
 )
 from skae.semi_supervised._labels import split_labels
 
-# They learn from rows without a label as well, and call these -1.
+# Classifiers that learn from unlabelled rows as well, marked by -1 in their `y`.
 _SEMI_SUPERVISED = (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
 
 
 def _classifier_has(name):
-    """Whether the classifier, fitted or not, has the method."""
+    """Check for `available_if`: the classifier, fitted or not, has the method."""
 
     def check(self):
+        # An AttributeError of `getattr` names the classifier in the error message.
         getattr(getattr(self, "classifier_", self.classifier), name)
         return True
 
@@ -47,9 +48,9 @@ def _classifier_has(name):
 class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Classifier on features that are learned from labelled and unlabelled rows.
 
-    The transformer is fitted on all rows, without labels, and the classifier on the
-    features of the labelled rows: with many rows and few labels the transformer finds
-    what the rows have in common, and little is left for the classifier to learn [1]_.
+    The transformer is fitted to all rows, without labels, and the classifier to the
+    features of the labelled rows. With many rows and few labels, the transformer learns
+    the structure of the rows, and the classifier needs few labels on top of it [1]_.
 
     A row is unlabelled where its `y` is None, NaN or the number -1, as in
     :mod:`sklearn.semi_supervised`; -1 and 1 alone are two classes, see the Notes.
@@ -57,26 +58,27 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     Parameters
     ----------
     transformer : transformer
-        Learns the features: :class:`AutoencoderTransformer`, :class:`VAETransformer`,
+        Model of the features: :class:`AutoencoderTransformer`, :class:`VAETransformer`,
         or any other, a :class:`~sklearn.pipeline.Pipeline` that ends in a scaler, say.
     classifier : classifier
-        Sees the labelled rows. :class:`~sklearn.semi_supervised.LabelSpreading`,
+        Classifier of the labelled rows.
+        :class:`~sklearn.semi_supervised.LabelSpreading`,
         :class:`~sklearn.semi_supervised.LabelPropagation`,
         :class:`~sklearn.semi_supervised.SelfTrainingClassifier` and a pipeline that
-        ends in one of them see all rows, with -1 for the unlabelled ones and the ranks
-        of the classes for the others. A search over one of them is refused; see the
-        Notes.
+        ends in one of them are fitted to all rows, with -1 for the unlabelled ones and
+        the ranks of the classes for the others. A search over one of them is refused;
+        see the Notes.
     passthrough : bool, default=False
-        Whether the classifier sees the columns of X, which must be numbers then, beside
-        the features, which come first.
+        Whether the classifier gets the columns of X, which must be numbers then, after
+        the features.
 
     Attributes
     ----------
     transformer_ : transformer
         The fitted transformer.
     classifier_ : classifier
-        The fitted classifier. The `transduction_` of one that sees all rows holds ranks
-        of `classes_`.
+        The fitted classifier. The `transduction_` of one that was fitted to all rows
+        holds ranks of `classes_`.
     classes_ : ndarray of shape (n_classes,)
         Classes of the labelled rows.
     n_features_in_ : int
@@ -91,11 +93,11 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     Notes
     -----
-    `score` leaves unlabelled rows out; so does a search or a cross-validation that
-    scores by it. For other scorers give it the folds that have no such rows to test on:
+    `score` leaves unlabelled rows out, and with it a search or a cross-validation by
+    the default scorer. Other scorers need folds without such rows in their test sets:
     ``GridSearchCV(model, grid, scoring="roc_auc", cv=LabelledFolds(5))``. With None or
     NaN in `y`, beside numbers or strings, use these for any scorer: scikit-learn's
-    stratified folds, ``cv=3`` often among them, fail there.
+    stratified folds, which ``cv=3`` often means, fail there.
 
     Where `y` holds -1 and 1 alone, they are taken for two classes. A warning says so,
     unless None or NaN marks other rows. A `y` with -1, None or NaN, and another class
@@ -168,6 +170,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             If no row has a label, all labels are the same, `y` mixes strings and
             numbers, or the meaning of -1 is not clear.
         """
+        # All checks come before the transformer is trained, which takes the time.
         X, y = indexable(X, y)
         is_labelled, labels = split_labels(y)
         classes, ranks = np.unique(labels, return_inverse=True)
@@ -178,6 +181,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         params = self._route(params)
         weight = params.classifier.fit.get("sample_weight")
         _check_weight(weight, is_labelled, ranks)
+        # The transformer checks the rows; here, their number of features and names.
         validate_data(self, X, skip_check_array=True)
         transformer = clone(self.transformer)
         self.transformer_ = transformer.fit(X, None, **params.transformer.fit)
@@ -248,7 +252,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Of two classes, one number: positive for the second.
+            One number for two classes, positive for the second; otherwise one a class.
         """
         features = self._check_features(X)
         return self.classifier_.decision_function(features)
@@ -268,7 +272,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Returns
         -------
         score : float
-            Share of the labelled rows whose class is predicted.
+            Fraction of the labelled rows whose class is predicted, weighted.
 
         Raises
         ------
@@ -291,7 +295,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Returns
         -------
         routing : MetadataRouter
-            What `fit` passes to the transformer's and to the classifier's `fit`.
+            Parameters that `fit` passes to the `fit` of transformer and classifier.
         """
         to_fit = MethodMapping().add(caller="fit", callee="fit")
         router = MetadataRouter(owner=self).add_self_request(self)
@@ -301,6 +305,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         own = get_tags(self.classifier)
+        # Rows reach the transformer, and with `passthrough` the classifier too.
         tags.input_tags = get_tags(self.transformer).input_tags
         tags.input_tags.sparse &= own.input_tags.sparse
         tags.input_tags.allow_nan &= own.input_tags.allow_nan
@@ -318,7 +323,8 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             )
 
     def _route(self, params):
-        """Parameters of both parts' fit."""
+        """Parameters of `fit` for the transformer and for the classifier."""
+        # Without routing, `sample_weight` is the only one; None is as if not given.
         others = {name: v for name, v in params.items() if name != "sample_weight"}
         _raise_for_params(others, self, "fit")
         if params.get("sample_weight") is None:
@@ -333,26 +339,31 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return Bunch(transformer=Bunch(fit={}), classifier=Bunch(fit=params))
 
     def _fit_classifier(self, X, is_labelled, labels, ranks, params):
+        """Fit to all rows with ranks as labels, or to the labelled rows alone."""
         rows = np.flatnonzero(is_labelled)
         classifier = clone(self.classifier)
         self._sees_all = isinstance(_last_step(classifier), _SEMI_SUPERVISED)
         if not self._sees_all:
+            # Weights and the like of the labelled rows.
             params = _check_method_params(X, params, rows)
             features = self._features(_safe_indexing(X, rows))
             self.classifier_ = classifier.fit(features, labels, **params)
             return
+        # Ranks, since -1 may be one of the classes.
         y = np.full(len(is_labelled), -1)
         y[rows] = ranks
         self.classifier_ = classifier.fit(self._features(X), y, **params)
 
     def _check_features(self, X):
+        """Features of rows that were passed to a public method."""
         check_is_fitted(self)
-        if getattr(X, "ndim", 2) == 2:  # the transformer knows what to say of others
+        # Arrays of other dimensions are refused by the transformer, in better words.
+        if getattr(X, "ndim", 2) == 2:
             validate_data(self, X, reset=False, skip_check_array=True)
         return self._features(X)
 
     def _features(self, X):
-        """What the classifier sees of rows."""
+        """Columns for the classifier: features, and with `passthrough` those of X."""
         features = self.transformer_.transform(X)
         if not self.passthrough:
             return features
@@ -362,15 +373,17 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
 
 def _last_step(classifier):
+    """The classifier itself, or the last step of (nested) pipelines."""
     while isinstance(classifier, Pipeline):
         classifier = classifier.steps[-1][1]
     return classifier
 
 
 def _check_no_inner_folds(classifier):
-    """Raise where a search would hide the unlabelled rows from what learns by them."""
+    """Raise where a search would hide the unlabelled rows from its classifier."""
     search = _last_step(classifier)
     inner = _last_step(getattr(search, "estimator", None))
+    # A search, by any library, has `cv` and `estimator`.
     if hasattr(search, "cv") and isinstance(inner, _SEMI_SUPERVISED):
         outer, name = type(search).__name__, type(inner).__name__
         raise ValueError(
@@ -381,8 +394,9 @@ def _check_no_inner_folds(classifier):
 
 
 def _check_numbers(X):
-    """Raise where passthrough would show the classifier what is no number."""
+    """Raise where X has columns that are no numbers, for `passthrough`."""
     columns = X if sparse.issparse(X) else np.asarray(X)
+    # Numbers of any kind; objects may hold numbers as well.
     if columns.dtype.kind in "biufc":
         return
     try:
@@ -394,7 +408,7 @@ def _check_numbers(X):
 
 
 def _check_weight(weight, is_labelled, ranks):
-    """Raise where weights leave a class alone, before anything is trained."""
+    """Raise where weights are not one a row, or leave fewer than two classes."""
     if weight is None or np.ndim(weight) == 0:
         return
     if np.shape(weight) != np.shape(is_labelled):

@@ -11,7 +11,7 @@ from skae._sklearn import check_array, is_pandas_na
 
 
 def split_labels(y, classes=None):
-    """The mask of the labelled rows, and their labels.
+    """Split off the unlabelled rows: the mask of the others, and their labels.
 
     Rows whose y is missing (None, NaN, NaT, pandas.NA) are unlabelled, and those with
     the number -1 are, as in `sklearn.semi_supervised`; but -1 is a class where y holds
@@ -29,16 +29,23 @@ def split_labels(y, classes=None):
     is_labelled : ndarray of bool, shape (n_samples,)
         The mask.
     labels : ndarray of shape (n_labelled,)
-        Of the labelled rows, in the dtype that they have without the others.
+        Labels of the labelled rows, in the dtype that they have without the others.
+
+    Raises
+    ------
+    ValueError
+        If `y` is None or no vector of classes, or the meaning of -1 is not clear.
     """
     y = _as_vector(y)
     is_missing, is_marked = _is_missing(y), _is_marked(y)
+    # In `fit` y decides what -1 means; later the classes do.
     if classes is None:
         is_class = _is_a_class(is_marked, is_missing, y[~(is_missing | is_marked)])
     else:
         is_class = _is_marked(classes).any()
     is_labelled = ~(is_missing if is_class else is_missing | is_marked)
     labels = _narrowed(y[is_labelled])
+    # Without the unlabelled rows, so that missing values are no error; (n_labelled,).
     if len(labels):
         labels = check_array(labels, dtype=None, ensure_2d=False, input_name="y")
         check_classification_targets(labels)
@@ -46,6 +53,7 @@ def split_labels(y, classes=None):
 
 
 def _as_vector(y):
+    """`y` as an array (n,) in which missing values and -1 are still recognisable."""
     if y is None:
         raise ValueError(
             "This estimator requires y to be passed, but the target y is None."
@@ -56,6 +64,7 @@ def _as_vector(y):
     elif dtype is not None and not isinstance(dtype, np.dtype):
         y = np.asarray(y, dtype=object)  # pandas.NA would turn numbers into floats
     y = column_or_1d(y, warn=True)
+    # NumPy has turned None and numbers into strings before we could see them.
     if y.dtype.kind in "US":
         lost = sorted({"nan", "-1"} & set(y.astype(str)))
         if lost:
@@ -67,7 +76,7 @@ def _as_vector(y):
 
 
 def _narrowed(labels):
-    """Objects in the dtype that they share; strings stay objects."""
+    """Labels (n,) in their common dtype instead of object; strings stay objects."""
     if labels.dtype != object or all(isinstance(v, str) for v in labels):
         return labels
     if any(isinstance(v, str) for v in labels):
@@ -80,6 +89,7 @@ def _narrowed(labels):
 
 
 def _is_missing(y):
+    """Mask (n,) of None, NaN, NaT and pandas.NA."""
     if y.dtype.kind in "fmM":
         return np.isnan(y)
     if y.dtype != object:
@@ -90,9 +100,10 @@ def _is_missing(y):
 
 
 def _is_marked(y):
-    """Whether each value is the number -1."""
+    """Mask (n,) of the number -1."""
     if y.dtype.kind in "if":
         return y == -1
+    # Booleans and strings are never -1; numbers among objects may be.
     if y.dtype != object:
         return np.zeros(len(y), dtype=bool)
     return np.array([isinstance(v, Number) and v == -1 for v in y], dtype=bool)

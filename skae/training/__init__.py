@@ -1,6 +1,9 @@
-"""Training with skorch. Nothing outside this folder knows of skorch."""
+"""Training with skorch. Nothing outside this folder knows of skorch.
+
+Imports from `data` and `nn`; estimators call `LatentNet(...).train(rows)`.
+"""
 
 from skae.training._callbacks import training_callbacks
-from skae.training._trainer import LatentNet
+from skae.training._trainer import LatentNet, TrainingResult
 
-__all__ = ["LatentNet", "training_callbacks"]
+__all__ = ["LatentNet", "TrainingResult", "training_callbacks"]

@@ -1,4 +1,4 @@
-"""What happens around the batches: the rate, the best epoch, recovery."""
+"""Callbacks around the batches: learning rate, best epoch, recovery."""
 
 import math
 import warnings
@@ -14,6 +14,7 @@ from skorch.callbacks import (
     ParamMapper,
     PrintLog,
 )
+from torch import Tensor
 from tqdm.auto import tqdm
 
 # What acts on gradients, on single weights or on predictions of a batch: the optimiser
@@ -24,9 +25,9 @@ _POWERLESS = (GradientNormClipping, ParamMapper, EpochScoring, BatchScoring)
 class OneCycle(Callback):
     """One-cycle learning rate: up along half a cosine, then down to nearly zero.
 
-    The rate of the optimiser, times `peak`, is reached after the share `warmup` of all
-    steps. Smith, L. N. and Topin, N. (2018). Super-convergence: very fast training of
-    neural networks using large learning rates. arXiv:1708.07120.
+    The peak rate is reached after the fraction `warmup` of all steps, the last one is
+    `floor` times the peak. Smith, L. N. and Topin, N. (2018). Super-convergence: very
+    fast training of neural networks using large learning rates. arXiv:1708.07120.
     """
 
     def __init__(self, warmup: float = 0.1, floor: float = 1e-2):
@@ -36,17 +37,20 @@ class OneCycle(Callback):
         self.step_ = 0
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        # Of the epochs that are planned: early stopping leaves the rate where it is.
         n_batches = math.ceil(len(dataset_train) / net.batch_size)
         self.n_steps_ = n_batches * net.max_epochs
 
     def on_batch_begin(self, net, training=False, **kwargs):
         if not training:
             return
-        net.set_rate(self._share(self.step_ / self.n_steps_))
+        net.set_rate(self._relative_rate(self.step_ / self.n_steps_))
         self.step_ += 1
 
-    def _share(self, progress: float) -> float:
+    def _relative_rate(self, progress: float) -> float:
         if progress < self.warmup:
+            # From a tenth of the peak; `position` runs from 1 to 0 here and from 0 to 1
+            # below, so that both halves meet at the peak.
             low, position = 0.1, 1 - progress / self.warmup
         else:
             low, position = self.floor, (progress - self.warmup) / (1 - self.warmup)
@@ -54,63 +58,78 @@ class OneCycle(Callback):
 
 
 class BestEpoch(Callback):
-    """Keep the weights of the epoch with the lowest held-out loss, the start included.
+    """Keep the weights of the epoch with the lowest validation loss, the initial model
+    included.
 
     After `patience` epochs without a better one, and whenever the loss is not finite,
     training goes back to the best weights and on from there at `cut` times the rate,
-    at most `n_returns` times. Without held-out rows the last finite epoch is the best.
+    at most `n_returns` times; then it stops. Without validation rows the last finite
+    epoch is the best.
 
-    Where the net has a `least_gain`, the start stays unless the best epoch is better by
-    more than that share of the loss and than one standard error (Breiman et al., 1984,
-    Classification and regression trees).
+    Where the net has a `min_gain`, the initial model stays unless the best epoch is
+    better by more than that fraction of the loss and than one standard error (Breiman
+    et al., 1984, Classification and regression trees).
+
+    Attributes
+    ----------
+    initial_loss_, best_loss_ : float or None
+        Of validation rows; without them, that of the initial model is not known, and
+        the best is the last training loss.
+    best_epoch_ : int
+        Number of the epoch, from one; 0 is the initial model.
     """
 
     def __init__(self, patience: int, cut: float = 0.25, n_returns: int = 3):
         self.patience, self.cut, self.n_returns = patience, cut, n_returns
 
     def on_train_begin(self, net, **kwargs):
-        self.state_ = net.parameters_.state()
-        self.start_state_ = None if net.least_gain is None else self.state_
-        self.start_losses_ = self.best_losses_ = None  # of held-out rows
-        net.kept_start_ = True
-        self.n_stale_ = self.n_returns_ = 0
+        self.state_ = self.initial_state_ = net.parameters_.state()
+        self.initial_losses_: Tensor | None = None  # of validation rows
+        self.best_losses_: Tensor | None = None
+        self.initial_loss_: float | None = None
+        self.best_loss_: float | None = None
+        self.best_epoch_ = self.n_epochs_ = self.n_stale_ = self.n_returns_ = 0
 
-    def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
-        if dataset_valid is not None and self.start_losses_ is None:
-            self.start_losses_ = net.held_out_losses(dataset_valid, is_start=True)
-            net.start_loss_ = net.best_loss_ = float(self.start_losses_.mean())
+    def on_epoch_begin(self, net, **kwargs):
+        # Of the initial model, once, with the noise scales that its closed form gives.
+        if net.validation_ is not None and self.initial_losses_ is None:
+            self.initial_losses_ = net.validation_.losses(raises_noise=False)
+            self.initial_loss_ = self.best_loss_ = float(self.initial_losses_.mean())
 
-    def on_epoch_end(self, net, dataset_valid=None, **kwargs):
-        last = net.history[-1]
+    def on_epoch_end(self, net, **kwargs):
+        self.n_epochs_ += 1
+        last, name = net.history[-1], "train" if net.validation_ is None else "valid"
+        loss = last[f"{name}_loss"]
         is_finite = math.isfinite(last["train_loss"]) and net.parameters_.is_finite()
-        is_held_out = dataset_valid is not None
-        loss = last["valid_loss" if is_held_out else "train_loss"]
-        is_best = is_finite and (not is_held_out or loss < net.best_loss_)
+        # Without validation rows each finite epoch is the best so far: the last is
+        # kept.
+        is_best = is_finite and (name == "train" or loss < self.best_loss_)
         net.history.record("best", is_best)
-        # By the name that skorch's callbacks look for.
-        net.history.record(f"{'valid' if is_held_out else 'train'}_loss_best", is_best)
+        net.history.record(f"{name}_loss_best", is_best)  # skorch's own name for it
         if is_best:
-            net.best_loss_ = loss
-            self.n_stale_ = 0
-            self.state_ = net.parameters_.state()
-            net.kept_start_ = False
-            if is_held_out:
-                self.best_losses_ = net.held_out_losses_
+            self._keep(net, loss)
             return
+        # A growing objective rises by itself: losses of such epochs do not compare.
         self.n_stale_ = 0 if net.is_objective_growing else self.n_stale_ + 1
         if not is_finite or self.n_stale_ >= self.patience:
             self._go_back(net, is_finite)
+
+    def _keep(self, net, loss):
+        self.best_loss_, self.best_epoch_, self.n_stale_ = loss, self.n_epochs_, 0
+        self.state_ = net.parameters_.state()
+        self.best_losses_ = net.validation_losses_
 
     def _go_back(self, net, is_finite):
         net.parameters_.load(self.state_)
         self.n_stale_ = 0
         self.n_returns_ += 1
-        net.rate_factor_ *= self.cut
-        net.set_rate(1.0)
+        net.cut_rate(self.cut)
         if not is_finite:
+            # Moments of gradients that were not finite would spoil every further step.
             net.optimizer_.state.clear()
         if self.n_returns_ <= self.n_returns:
             return
+        net.stopped_by_ = "converged" if is_finite else "not finite"
         if not is_finite:
             warnings.warn(
                 "The loss was not finite, at lower and lower rates; the best weights "
@@ -118,22 +137,26 @@ class BestEpoch(Callback):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        raise KeyboardInterrupt  # skorch's way to end a fit
 
     def on_train_end(self, net, **kwargs):
-        is_doubted = net.least_gain is not None and not net.kept_start_
-        if is_doubted and not self._is_surely_better(net.least_gain):
-            self.state_, net.kept_start_ = self.start_state_, True
-            net.best_loss_ = net.start_loss_
+        is_doubted = net.min_gain is not None and self.best_epoch_
+        if is_doubted and not self._is_surely_better(net.min_gain):
+            self.state_, self.best_epoch_ = self.initial_state_, 0
+            self.best_loss_ = self.initial_loss_
         net.parameters_.load(self.state_)
-        del self.state_, self.start_state_, self.start_losses_, self.best_losses_
+        # Copies of all weights, and losses of single rows: a fitted net has neither.
+        del self.state_, self.initial_state_, self.initial_losses_, self.best_losses_
 
-    def _is_surely_better(self, least_gain):
-        start, gains = self.start_losses_, self.start_losses_ - self.best_losses_
+    def _is_surely_better(self, min_gain):
+        initial, best = self.initial_losses_, self.best_losses_
+        if initial is None or best is None:  # no validation rows to compare on
+            return True
+        gains = initial - best
         # Of a single row no error is known: NaN, which is not surely better.
+        # Standard error of the mean gain in nats, or squared units, of a row.
         error = gains.std(correction=0) / math.sqrt(len(gains) - 1)
         gain = gains.mean()
-        return bool(gain > error and gain > least_gain * start.mean())
+        return bool(gain > error and gain > min_gain * initial.mean())
 
 
 class Progress(Callback):
@@ -163,6 +186,7 @@ def training_callbacks(*, schedule, patience, verbose, users):
     ValueError
         If one cannot act on this net.
     """
+    # Before anything is set up: a wrong one fails at once.
     for given in users or []:
         _check(given)
     callbacks = {"schedule": OneCycle()} if schedule else {}
@@ -171,6 +195,7 @@ def training_callbacks(*, schedule, patience, verbose, users):
         callbacks["progress"] = Progress()
     if verbose > 1:
         callbacks |= {"timer": EpochTimer(), "table": PrintLog()}
+    # Pairs replace built-in callbacks of their name; (name, None) removes one.
     named = [c for c in users or [] if isinstance(c, tuple)]
     unnamed = [c for c in users or [] if not isinstance(c, tuple)]
     kept = [(name, c) for name, c in (callbacks | dict(named)).items() if c is not None]
@@ -191,6 +216,7 @@ def _check(given):
             f"callbacks holds {kind}, which cannot act on this net: its weights lie in "
             "a few vectors, and it has no targets to score."
         )
+    # Both would set the rate in each step, and the later one would win.
     if isinstance(callback, LRScheduler) and name != "schedule":
         raise ValueError(
             "callbacks holds an LRScheduler beside the built-in schedule; the pair "

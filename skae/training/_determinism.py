@@ -17,14 +17,17 @@ def isolated(device: torch.device, seed: int) -> Iterator[None]:
     Generators, default dtype and what records operations belong to the process: fits in
     threads of one process take turns.
     """
+    # The generator of another GPU is not touched.
     cuda = [device] if device.type == "cuda" else []
     with (
         _ONE_FIT,
         torch.random.fork_rng(cuda),
+        # A caller's `no_grad` or inference mode would leave a fit without gradients.
         torch.inference_mode(False),
         torch.enable_grad(),
     ):
         dtype = torch.get_default_dtype()
+        # Else a caller's float64 would double the time of every product.
         torch.set_default_dtype(torch.float32)
         torch.manual_seed(seed)
         try:

@@ -41,6 +41,7 @@ def resolve_precision(precision: str, device: torch.device, multiply_adds: int) 
     """Half precision where the hardware computes in it and a step is large enough."""
     if precision != "auto":
         return precision
+    # On hardware without the type each product would be converted back and forth.
     if multiply_adds >= _WORTH_HALVING and _has_native_bfloat16(device):
         return "bfloat16"
     return "float32"
@@ -48,6 +49,7 @@ def resolve_precision(precision: str, device: torch.device, multiply_adds: int) 
 
 def _has_native_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
+        # From Ampere on; earlier ones emulate the type.
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
         return False

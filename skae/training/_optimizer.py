@@ -3,6 +3,11 @@
 import torch
 
 
+def _has_kernel() -> bool:
+    """Whether torch has the fused kernel, by a name that is its own affair."""
+    return hasattr(torch, "_fused_adamw_")
+
+
 class VectorAdamW(torch.optim.AdamW):
     """Fused AdamW whose groups have one vector each.
 
@@ -18,15 +23,17 @@ class VectorAdamW(torch.optim.AdamW):
     """
 
     def __init__(self, groups: list[dict], lr: float):
-        super().__init__(groups, lr=lr, fused=True)
+        super().__init__(groups, lr=lr, fused=_has_kernel())
 
     @torch.no_grad()
     def step(self, closure=None):
-        if closure is not None or len(self.state) < len(self.param_groups):
+        # The first step fills the state of each vector, in torch's own way.
+        if closure or not _has_kernel() or len(self.state) < len(self.param_groups):
             return super().step(closure)
         for group in self.param_groups:
             (vector,) = group["params"]
             state = self.state[vector]
+            # A tensor, as the kernel takes it, for the bias correction of both moments.
             state["step"] += 1
             beta1, beta2 = group["betas"]
             torch._fused_adamw_(
@@ -34,6 +41,7 @@ class VectorAdamW(torch.optim.AdamW):
                 [vector.grad],
                 [state["exp_avg"]],
                 [state["exp_avg_sq"]],
+                # No running maxima: those are AMSGrad's.
                 [],
                 [state["step"]],
                 lr=group["lr"],
@@ -46,4 +54,5 @@ class VectorAdamW(torch.optim.AdamW):
             )
         return None
 
-    step.hooked = True  # torch wraps its profiler around it otherwise
+    # torch wraps its profiler around it otherwise; functions take any attribute.
+    step.hooked = True  # type: ignore[attr-defined]

@@ -1,44 +1,76 @@
-"""The skorch net that every estimator has."""
+"""The skorch net that trains a model: the loop alone."""
 
+import copy
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
+from skorch.history import History
 from torch import Tensor
 
-from skae.data._rows import CHUNK, ResidentBatches
-from skae.nn._log_density import in_shares, own_and_start
+from skae.data._rows import Batch, ResidentRows, weighted_mean
+from skae.nn._build import load_model
+from skae.nn._model import LatentModel
 from skae.nn._objective import Objective
 from skae.nn._ordered import random_prefixes
-from skae.training._captured import captured
+from skae.nn._sizes import n_macs
+from skae.training._device import available_devices
 from skae.training._flat_parameters import FlatParameters, flat_vectors
-from skae.training._noise import raised_noise
 from skae.training._optimizer import VectorAdamW
-from skae.training._share import learned_share
-from skae.training._step import traced
-from skae.training._validation import Judged, judge
+from skae.training._step import GradientStep, captured, traced
+from skae.training._validation import Validation, learn_initial_weight
 
-# How the operations of a step are recorded, and the steps that earn back the tenth of a
-# second that it takes.
+# Recorders of a step's operations, and the steps that earn back the tenth of a second
+# that recording takes.
 _RECORDERS = {"cpu": traced, "cuda": captured}
-_STEPS_WORTH_RECORDING = 400
-
-# Draws of the bound that weighs the start.
-_N_SHARE_DRAWS = 64
+_MIN_STEPS_TO_RECORD = 400
 
 # Multiply-adds of one step below which a second thread costs more than it saves.
-_WORTH_THREADS = 2**23
+_MIN_MACS_FOR_THREADS = 2**23
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Outcome of a training.
+
+    Attributes
+    ----------
+    history : list of dict
+        A dict for each epoch that came to its end.
+    initial_loss, best_loss : float or None
+        Of validation rows, in the network's units; see `BestEpoch`.
+    best_epoch : int
+        Number of the epoch whose weights were kept, from one; 0 is the initial model.
+    stopped_by : {"max_iter", "converged", "interrupt", "not finite", "callback"}
+    """
+
+    history: list[dict]
+    initial_loss: float | None = None
+    best_loss: float | None = None
+    best_epoch: int = 0
+    stopped_by: str = "max_iter"
+
+    @property
+    def kept_initial(self) -> bool:
+        """Whether no epoch was better than the initial model."""
+        return self.best_epoch == 0
 
 
 class LatentNet(NeuralNet):
     """Train a `LatentModel` on rows that lie on the device.
 
+    Pickles hold the model in NumPy arrays and plain values, and the history; another
+    `partial_fit` after loading starts its momentum anew.
+
     Parameters, beside those of `skorch.NeuralNet`
     ----------
     module : LatentModel
-        Already at its start.
+        Already at its initial values.
     alpha : float
         Decoupled weight decay of the hidden layers, times the number of rows so far.
     clip : float or None
@@ -46,15 +78,28 @@ class LatentNet(NeuralNet):
     n_draws : int
         Draws of the posterior in a step; 0 for a point code.
     n_valid_draws : int
-        Those for the held-out loss, at least.
+        Those for the validation loss, at least.
     corrupt : callable or None
         ``(x, generator) -> x``, what the encoder sees of rows.
     precision : {"float32", "bfloat16"}
     seed : int
         Of the order of the rows and the draws.
-    least_gain : float or None
-        Share of the start's held-out loss by which training must lower it for sure.
+    output_rate : float
+        Rate of the skip and of the output layers, relative to the hidden layers'.
+    min_gain : float or None
+        Fraction of the initial validation loss by which training must surely lower it.
+    augment : callable or None
+        From the batches of an epoch to other ones of as many rows.
     """
+
+    # Set and reset by skorch and in the course of a fit.
+    module_: LatentModel
+    optimizer_: Any
+    history_: History
+    stopped_by_: Any
+    step_: Any
+    validation_: Any
+    validation_losses_: Any
 
     def __init__(
         self,
@@ -69,7 +114,9 @@ class LatentNet(NeuralNet):
         corrupt=None,
         precision="float32",
         seed=0,
-        least_gain=None,
+        output_rate=1.0,
+        min_gain=None,
+        augment=None,
         **kwargs,
     ):
         super().__init__(module, criterion, **kwargs)
@@ -81,24 +128,59 @@ class LatentNet(NeuralNet):
         self.corrupt = corrupt
         self.precision = precision
         self.seed = seed
-        self.least_gain = least_gain
+        self.output_rate = output_rate
+        self.min_gain = min_gain
+        self.augment = augment
 
     @property
     def _default_callbacks(self):
         return []
 
+    def train(self, rows: ResidentRows) -> TrainingResult:
+        """Train on rows, the parts that `train_split` makes of them."""
+        self.partial_fit(rows)
+        # An interrupted epoch has a line in the history, but no loss.
+        epochs = [e for e in self.history if "train_loss" in e]  # whole ones
+        # A user's own callback of that name need not know of epochs.
+        best: Any = dict(self.callbacks_).get("best_epoch")
+        result = TrainingResult(epochs, stopped_by=self.stopped_by_)
+        if hasattr(best, "best_epoch_"):
+            earlier = len(epochs) - best.n_epochs_  # of partial_fit
+            best_epoch = best.best_epoch_ and best.best_epoch_ + earlier
+            values = best.initial_loss_, best.best_loss_, best_epoch
+            result = TrainingResult(epochs, *values, self.stopped_by_)
+        elif epochs:
+            result = TrainingResult(epochs, None, None, len(epochs), self.stopped_by_)
+        # An initial model that was kept has the weight that it began with.
+        is_mixed = self.module_.initial is not None and self.validation_ is not None
+        if is_mixed and not result.kept_initial:
+            rows = self.validation_.rows
+            learn_initial_weight(self, rows, smallest=1 / (self.n_rows_ + 1))
+        self._release()
+        return result
+
     def initialize_optimizer(self, triggered_directly=None):
-        self.optimizer_ = VectorAdamW(flat_vectors(self.module_), lr=self.lr)
-        self.n_rows_ = 0
+        """Training makes it: a fitted net has none."""
+        self.optimizer_, self.optimizer_state_, self.n_rows_ = None, None, 0
         return self
 
     def go_on_from(self, previous: "LatentNet") -> None:
-        """Take over what another net of the same module knows of its training."""
-        self.optimizer_.load_state_dict(previous.optimizer_.state_dict())
-        self.n_rows_, self.history_ = previous.n_rows_, previous.history_
+        """Take over what another net knows of the training of the same model."""
+        # A copy: the other net may go on as well.
+        self.optimizer_state_ = copy.deepcopy(previous.optimizer_state_)
+        self.history_ = copy.deepcopy(previous.history_)
+        self.n_rows_ = previous.n_rows_
 
     def on_train_begin(self, net, X=None, **kwargs):
+        # Weight decay is a prior over the weights: it counts less the more rows there
+        # were, all calls of `partial_fit` together.
         self.n_rows_ += len(X)
+        optimizer = VectorAdamW(
+            flat_vectors(self.module_, self.output_rate), lr=self.lr
+        )
+        self.__dict__["optimizer_"] = optimizer  # skorch would have it set earlier
+        if self.optimizer_state_ is not None:
+            self.optimizer_.load_state_dict(self.optimizer_state_)
         for group in self.optimizer_.param_groups:
             group["weight_decay"] = group["decay"] * self.alpha / self.n_rows_
         vectors = [group["params"][0] for group in self.optimizer_.param_groups]
@@ -106,126 +188,117 @@ class LatentNet(NeuralNet):
             self.module_, vectors, self.precision, self.n_averaged
         )
         self.generator_ = torch.Generator(self.device)
+        # Another call of `partial_fit` must not repeat the order and the draws.
         self.generator_.manual_seed(self.seed + len(self.history))
         self.n_done_ = 0  # steps
         self.criterion_.set_progress(1.0)
-        self.held_out_ = None
-        self.is_training_ = False
-        self.kept_start_ = False
-        self.step_ = None
+        self.validation_ = self.validation_losses_ = self.step_ = None
+        self.stopped_by_ = None
         self.rate_factor_ = 1.0
         self.set_rate(1.0)
 
-    def set_rate(self, share: float) -> None:
-        """Set the learning rate to a share of its peak."""
-        rate = self.lr * self.rate_factor_ * share
+    def set_model(self, model: LatentModel) -> None:
+        """Replace the trained model, by a shorter one say."""
+        self.__dict__.update(module=model, module_=model)
+
+    def set_rate(self, relative: float) -> None:
+        """Set the learning rate, relative to its peak."""
+        rate = self.lr * self.rate_factor_ * relative
         for group in self.optimizer_.param_groups:
-            group["lr"] = rate * group["speed"]
+            group["lr"] = rate * group["rate"]
 
-    def on_train_end(self, net, **kwargs):
-        self.module_.eval()
-
-    def notify(self, method_name, **cb_kwargs):
-        super().notify(method_name, **cb_kwargs)
-        if method_name == "on_train_end":
-            self._weigh_start()
-            self._release()
-
-    @torch.no_grad()
-    def _weigh_start(self) -> None:
-        """Learn the start's share of the density from held-out rows."""
-        model = self.module_
-        if model.start is None or self.held_out_ is None or self.kept_start_:
-            return
-        generator = torch.Generator(self.device).manual_seed(self.seed)
-        noise = torch.randn(
-            (_N_SHARE_DRAWS, model.n_components),
-            generator=generator,
-            device=generator.device,
-        )
-        chunks = [
-            own_and_start(model, self._rows_of(batch, generator)[0], noise)
-            for batch in ResidentBatches(self.held_out_, CHUNK)
-        ]
-        own, linear = (torch.cat(values) for values in zip(*chunks))
-        model.start_share = learned_share(own, linear, 1 / (self.n_rows_ + 1))
+    def cut_rate(self, factor: float) -> None:
+        """Multiply all further rates by `factor`."""
+        self.rate_factor_ *= factor
+        self.set_rate(1.0)
 
     def _release(self) -> None:
         """Drop what only a running fit needs; another may follow a single pass."""
-        del self.parameters_, self.generator_, self.step_, self.held_out_
-        for name in ("start_losses_", "held_out_losses_"):
-            self.__dict__.pop(name, None)
-        if self.max_epochs > 1:
-            self.optimizer_.state.clear()
+        self.parameters_.unbind()
+        # A single pass without validation rows is how `partial_fit` trains.
+        keeps = self.max_epochs == 1 and self.train_split is None
+        self.optimizer_state_ = self.optimizer_.state_dict() if keeps else None
+        self.module_.eval()
+        self.optimizer_ = None
+        del self.parameters_, self.generator_, self.step_
+        del self.validation_, self.validation_losses_
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Run epochs until one of the reasons of `TrainingResult` ends them."""
+        train, valid = self.train_split(X) if self.train_split else (X, None)
+        batches = self.get_iterator(train, training=True)
+        self._is_notifying = False
         try:
             with _suitable_threads(self.module_, self.batch_size):
-                return super().fit_loop(X, y, epochs=epochs, **kwargs)
+                if valid is not None:
+                    self.validation_ = Validation(self, valid)
+                for _ in range(self.max_epochs if epochs is None else epochs):
+                    self._run_epoch(batches, train, valid)
+                    if self.stopped_by_:
+                        break
         except KeyboardInterrupt:
-            if self.is_training_:
+            # skorch's callbacks end a fit by one as well.
+            self.stopped_by_ = "callback" if self._is_notifying else "interrupt"
+            if self.stopped_by_ == "interrupt":
                 warnings.warn(
                     "Training interrupted by user; the best weights so far are kept.",
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-            raise
+        self.stopped_by_ = self.stopped_by_ or "max_iter"
+        return self
 
-    def get_dataset(self, X, y=None):
-        """Rows, beside them the completed ones where cells may be missing."""
-        law = self.module_.law
-        return X if law is None else torch.cat([X, law.complete(X)], 1)
+    def notify(self, method_name, **cb_kwargs):
+        self._is_notifying = True
+        super().notify(method_name, **cb_kwargs)
+        self._is_notifying = False
 
-    def _rows_of(self, batch, generator):
-        """Rows as a step sees them, and what the encoder is given in their place."""
-        module = self.module_
-        if module.law is None:
-            return module.refresh(batch, generator), None
-        x, completed = batch.chunk(2, 1)
-        x = module.refresh(x, generator)
-        return x, completed.where(x.isnan(), x)
+    def _run_epoch(self, batches, train: ResidentRows, valid: ResidentRows | None):
+        data = {"dataset_train": train, "dataset_valid": valid}
+        self.notify("on_epoch_begin", **data)
+        self._set_training(True)
+        self.parameters_.compute_copy.train()
+        # Summed on the device: reading each loss would wait for each step.
+        total = torch.zeros((), device=self.device)
+        for batch in batches:
+            self.notify("on_batch_begin", batch=batch, training=True)
+            step = self.train_step(batch)
+            total += step["loss"]
+            self.notify("on_batch_end", batch=batch, training=True, **step)
+        # The only value that is read from the device in an epoch.
+        self.history.record("train_loss", float(total) / len(batches))
+        if self.validation_ is not None:
+            self._record_validation()
+        self.notify("on_epoch_end", **data)
+
+    def _record_validation(self) -> None:
+        self.validation_losses_ = self.validation_.losses()
+        self.history.record("valid_loss", float(self.validation_losses_.mean()))
+        if self.validation_.rate is not None:
+            self.history.record("valid_rate", self.validation_.rate)
+            self.history.record("valid_distortion", self.validation_.distortion)
 
     def get_iterator(self, dataset, training=False):
-        if training:
-            if self.precision == "bfloat16" and self.module_.likelihood.is_scaled:
-                dataset = dataset.to(torch.bfloat16)
-            batches = ResidentBatches(dataset, self.batch_size, self.generator_)
-            self.n_steps_ = self.max_epochs * len(batches)
-            # A single pass may be one of many: its objective is the final one.
-            grows = self.max_epochs > 1
-            self.n_growing_ = grows * self.criterion_.growing_share * self.n_steps_
-            return batches
-        return ResidentBatches(dataset, CHUNK)
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        if iterator is None:
-            return
-        if not training:
-            self.held_out_ = iterator.X
-            self.held_out_losses_ = self.held_out_losses(iterator.X)
-            self.history.record(prefix + "_loss", float(self.held_out_losses_.mean()))
-            for name, value in self.rate_and_distortion_.items():
-                self.history.record(f"{prefix}_{name}", value)
-            return
-        self._set_training(True)
-        self.parameters_.computing.train()
-        self.is_training_ = True
-        total = torch.zeros((), device=self.device)
-        for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
-            total += step["loss"]
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        # The only value that is read from the device in an epoch.
-        self.history.record(prefix + "_loss", float(total) / len(iterator))
-        self.is_training_ = False
+        batches = dataset.batches(self.batch_size, self.generator_)
+        batches = batches if self.augment is None else self.augment(batches)
+        self.n_steps_ = self.max_epochs * len(batches)
+        # A single pass may be one of many: its objective is the final one.
+        grows = self.max_epochs > 1
+        self.n_growing_ = grows * self.criterion_.growing_fraction * self.n_steps_
+        return batches
 
     def train_step(self, batch, **fit_params):
         if self.n_growing_:
             self.criterion_.set_progress(self.n_done_ / self.n_steps_)
         self.n_done_ += 1
+        # Counts and categories stay float32: bfloat16 has not all integers above 256.
+        if self.precision == "bfloat16" and self.module_.likelihood.is_scaled:
+            x, weight, completed = batch
+            completed = None if completed is None else completed.bfloat16()
+            batch = Batch(x.bfloat16(), weight, completed)
         inputs = self.make_inputs(batch, self.generator_)
         if self.step_ is None:
+            # At the first batch, whose shapes all others have.
             self.step_ = self._make_step(inputs)
         loss = self.step_(inputs)
         if self.clip is not None:
@@ -235,114 +308,102 @@ class LatentNet(NeuralNet):
         return {"loss": loss}
 
     def make_inputs(
-        self, batch: Tensor, generator: torch.Generator
+        self, batch: Batch, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """What the model is called with: rows, and all that is drawn for them."""
-        x, seen = self._rows_of(batch, generator)
+        """Arguments of the model for a batch: rows, and all that is drawn for them."""
+        module = self.module_
+        x = module.resample_targets(batch.x, generator)
+        seen = None
+        # Observed entries as the step sees them, missing ones as they were completed.
+        if batch.completed is not None:
+            seen = batch.completed.where(x.isnan(), x)
         inputs = {"x": x}
         if self.n_draws:
-            inputs["noise"] = self._noise(len(x), generator)
+            inputs["base_samples"] = self._base_samples(len(x), generator)
         if self.corrupt is not None:
             seen = self.corrupt(x if seen is None else seen, generator)
         if seen is not None:
             inputs["corrupted"] = seen
-        if self.module_.is_ordered:
-            inputs["is_kept"] = random_prefixes(self.module_.n_components, generator)
+        if module.ordered is not None:
+            inputs["mask"] = random_prefixes(module.n_components, generator)
         return inputs
 
-    def _make_step(self, inputs: dict[str, Tensor]):
-        module = self.parameters_.computing
-        bodies = [b for b in (module.encoder, module.decoder) if b is not None]
+    def _base_samples(self, n_rows: int, generator: torch.Generator) -> Tensor:
+        shape: tuple[int, ...] = n_rows, self.module_.n_components
+        if self.n_draws > 1:
+            shape = self.n_draws, *shape
+        return torch.randn(shape, generator=generator, device=generator.device)
+
+    def _make_step(self, inputs: dict[str, Tensor]) -> GradientStep:
+        module = self.parameters_.compute_copy
+        # A recorded step does the same operations each time: no draws inside, no branch
+        # on a value, no hook; and few steps do not earn back the recording.
         is_recorded = (
-            self.n_steps_ >= _STEPS_WORTH_RECORDING
+            self.n_steps_ >= _MIN_STEPS_TO_RECORD
             and not torch.is_anomaly_enabled()
             and module.penalty is None
             and getattr(module.prior, "is_static", True)
             and self.n_draws <= 1
-            and all(getattr(body, "is_static", False) for body in bodies)
+            and all(getattr(body, "is_static", False) for body in module.bodies)
         )
         record = _RECORDERS.get(inputs["x"].device.type) if is_recorded else None
-        return self.parameters_.gradient_step(
-            lambda terms: self.get_loss(terms, None), inputs, record
-        )
+        return GradientStep(self.parameters_, self.get_loss, inputs, record)
 
     @property
     def is_objective_growing(self) -> bool:
         """Whether the objective is not the final one yet."""
         return self.n_done_ < self.n_growing_
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """The only mean over rows."""
-        return self.criterion_(y_pred).mean()
+    def get_loss(self, y_pred, y_true=None, X=None, training=False):
+        """Mean objective of a batch."""
+        return weighted_mean(self.criterion_(y_pred))
 
-    @torch.no_grad()
-    def held_out_losses(self, X: Tensor, *, is_start: bool = False) -> Tensor:
-        """Objective of rows (n,), in float32, with the same draws each time.
+    def __getstate__(self):
+        """The model in arrays and plain values, and what was recorded of its fit."""
+        model: LatentModel = self.module_
+        state = model.state_dict()
+        return {
+            "settings": {name: getattr(self, name) for name in _SETTINGS},
+            "config": model.config(),
+            "given": model.given,
+            "state": {n: v.numpy(force=True).copy() for n, v in state.items()},
+            "history": [dict(epoch) for epoch in self.history],
+            "n_rows": self.n_rows_,
+        }
 
-        The objective is the final one. Noise that is learned is first raised to that of
-        these rows, which the weights have not seen, if it is below; the linear start
-        stays as it is. Where the density keeps a share of the start, so does the
-        objective of each row.
-        """
-        self.module_.eval()
-        self.criterion_.set_progress(1.0)
-        judged = judge(self, self.module_, X)
-        losses, start = judged.losses, self._start_losses(X)
-        if not is_start and self.module_.likelihood.n_noises:
-            losses = self._raise_noise(judged, start)
-        self.rate_and_distortion_ = {}
-        if self.n_draws:
-            raised = float((losses - judged.losses).mean())
-            distortion = float(judged.distortions.mean()) + raised
-            rate = float(judged.rates.mean())
-            self.rate_and_distortion_ = {"rate": rate, "distortion": distortion}
-        return self._with_start(losses, start)
+    def __setstate__(self, state):
+        # Copied: arrays of a memory-mapped pickle cannot be written to.
+        tensors = {n: torch.from_numpy(v.copy()) for n, v in state["state"].items()}
+        model = load_model(state["config"], tensors, state["given"])
+        # On another machine the device may be missing.
+        settings = state["settings"]
+        if settings["device"] not in available_devices():
+            settings = settings | {"device": "cpu"}
+        # The one way to set up a net that was made without its constructor.
+        self.__init__(model.to(settings["device"]), **settings)  # type: ignore[misc]
+        self.initialize()
+        self.history_ = History(state["history"])
+        self.n_rows_ = state["n_rows"]
 
-    def _raise_noise(self, judged: Judged, start: Tensor | None) -> Tensor:
-        """Set the noise that suits rows best; return their losses with it."""
-        likelihood = self.module_.likelihood
-        learned = self.parameters_.computing.likelihood.noise.detach().double()
 
-        def losses_at(noise):
-            return rest - likelihood.log_density(
-                judged.deviations, noise, judged.shares
-            )
-
-        def shares(losses):
-            return in_shares(self.module_, -losses, -start)
-
-        rest = judged.losses + judged.known
-        noise = raised_noise(
-            learned, judged, losses_at, None if start is None else shares
-        )
-        likelihood.set_noise(noise)
-        return losses_at(noise)
-
-    def _with_start(self, losses: Tensor, start: Tensor | None) -> Tensor:
-        """Losses of rows whose density has a share of the start's."""
-        if start is None:
-            return losses
-        return -torch.logaddexp(*in_shares(self.module_, -losses, -start))
-
-    def _start_losses(self, X: Tensor) -> Tensor | None:
-        if self.module_.start is not None and not hasattr(self, "start_losses_"):
-            self.start_losses_ = judge(self, self.module_.start, X).losses
-        return getattr(self, "start_losses_", None)
-
-    def _noise(self, n_rows: int, generator: torch.Generator) -> Tensor | None:
-        if not self.n_draws:
-            return None
-        shape = (n_rows, self.module_.n_components)
-        if self.n_draws > 1:
-            shape = (self.n_draws, *shape)
-        return torch.randn(shape, generator=generator, device=generator.device)
+# What a pickled net keeps of its constructor's parameters.
+_SETTINGS = [
+    "alpha",
+    "lr",
+    "max_epochs",
+    "batch_size",
+    "precision",
+    "seed",
+    "output_rate",
+    "device",
+]
 
 
 @contextmanager
-def _suitable_threads(module: torch.nn.Module, batch_size: int):
+def _suitable_threads(module: LatentModel, batch_size: int) -> Iterator[None]:
     """One thread for a step so small that a second one only adds waiting."""
     n_threads = torch.get_num_threads()
-    if batch_size * module.n_products < _WORTH_THREADS:
+    if batch_size * n_macs(module) < _MIN_MACS_FOR_THREADS:
         torch.set_num_threads(1)
     try:
         yield

@@ -1,7 +1,11 @@
-"""The transformers: what users fit.
+"""The transformers: autoencoders that users fit, with the methods of scikit-learn.
 
-`_base.py` has the public methods, `_fitting.py` the functions of a fit in their order.
-Imports from `training`, `data` and `nn`; nothing of the other folders of users.
+`_base.py` has the public methods; `_building.py`, `_fitting.py` and `_finalising.py`
+have the functions of a fit, in their order.
+
+Imported by users, and by `detection` and `semi_supervised` through public methods
+alone. May import torch, NumPy, scikit-learn and the folders `training`, `data` and
+`nn`; not skorch, which `training` hides, and no other folder of users.
 """
 
 from skae.transformers._autoencoder import AutoencoderTransformer

@@ -2,48 +2,40 @@
 
 from numbers import Integral
 
-import torch
-
 from skae._sklearn import Interval, StrOptions
-from skae.nn._posteriors import Point
-from skae.nn._refinement import code_metric
+from skae.nn._log_density import log_loss
 from skae.nn.likelihoods import LOSSES
 from skae.transformers._base import BaseAutoencoder
 
-# Of `transform`, where nothing but the reconstruction counts.
-_N_CODE_STEPS = 3
-
 
 class AutoencoderTransformer(BaseAutoencoder):
-    r"""Autoencoder that starts at PCA [4]_.
+    r"""Autoencoder, initialised with PCA [4]_.
 
     The encoder's code of a row and its reconstruction are
 
     .. math:: z = A (x - m) + f(x), \qquad \hat x = m + B z + g(z)
 
-    where the linear spine `A`, `B`, `m` starts at the principal components and the
-    networks `f`, `g` [3]_ start at zero. Training keeps the epoch that is best on
-    held-out rows, the start included, so reconstructions of new rows are rarely worse
-    than those of :class:`~sklearn.decomposition.PCA` with as many components. Like
-    PCA's, they depend on the scale of the features: scale them in a step before. The
-    code that decodes best is near the encoder's: `transform` goes a few steps towards
-    it.
+    where the linear skip `A`, `B`, `m` is initialised with the principal components and
+    the networks `f`, `g` [3]_ with zero. Training keeps the epoch that is best on
+    validation rows, the initial model included, so reconstructions of new rows are
+    rarely worse than those of :class:`~sklearn.decomposition.PCA` with as many
+    components. Like PCA's, they depend on the scale of the features: scale these in a
+    step before.
 
     Parameters
     ----------
     n_components : int or float, default=2
-        Size of the code. It may exceed the number of features; what the linear start
-        cannot use starts at zero. A float within (0, 1) is the share of the held-out
-        rows' variance to explain: as many latents as PCA needs for it are trained in
-        order, and the fewest that reach it are kept.
+        Size of the code; it may exceed the number of features. A float within (0, 1) is
+        the ratio of the validation rows' variance to explain: as many latents as PCA
+        needs for it are trained in order, and the fewest that reach it are kept.
     hidden_layer_sizes : int or sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
         linear model.
     activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
             "logistic"}, default="silu"
-        Of the hidden layers.
+        Activation function of the hidden layers.
     architecture : {"mlp", "conv", "recurrent", "attention"} or callable, default="mlp"
-        Kind of network around the linear spine: fully connected layers, convolutions of
+        Kind of network around the linear skip: fully connected layers, convolutions of
         images or signals, recurrent layers or self-attention over sequences. An object
         of ``skae.nn.architectures``, such as ``Convolutional(channels=(16, 32))``, has
         options; any callable that makes an encoder and a decoder body will do.
@@ -53,95 +45,89 @@ class AutoencoderTransformer(BaseAutoencoder):
     loss : str, list of (str, columns) or callable, default="squared_error"
         Error of a reconstruction, summed over the features: "squared_error",
         "absolute_error" or "binary_cross_entropy", in nats, for values in [0, 1]. Any
-        likelihood of :class:`VAETransformer` is a loss too, "auto" included, minus its
-        logarithm in nats, also one for each group of columns.
-    transform_max_iter : int or "auto", default="auto"
+        likelihood of :class:`VAETransformer` is a loss too, "auto" and lists for groups
+        of columns included: minus its logarithm, in nats.
+    transform_max_iter : int, default=0
         Quasi-Newton steps from the encoder's code to the code whose reconstruction is
-        nearest to the row. 0 returns the encoder's code: `transform` is then about four
-        times faster, and reconstructions are less exact. "auto" is 3 where the
-        reconstruction is all that is trained, and 0 with a noise or a penalty.
+        nearest to the row. 0 returns the encoder's code. With 3, reconstructions are
+        more exact, and `transform` takes about ten times as long.
     penalty : str, penalty, callable or list of them, default=None
-        What is added to the loss: "l1" or "kl_sparsity" for sparse codes,
-        "contractive" for codes that a small change of the row leaves alone,
+        Term added to the loss: "l1" or "kl_sparsity" for sparse codes, "contractive"
+        for codes that small changes of the row hardly change,
         "orthogonal" for uncorrelated latents, "mmd" (Wasserstein autoencoder) or
-        "adversarial" for codes that follow a standard normal law; or an object of
+        "adversarial" for codes that follow a standard normal; or an object of
         `skae.nn.penalties`, such as ``KLSparsity(target=0.1)``, where each is
-        described. A callable takes the model, the rows and what the model says of
-        them, with the codes as attribute `z`, and returns a value for each row or one
-        for all.
-        Codes are then not scaled as PCA's: at the start they have unit variance.
+        described. A callable takes the model, the rows and the terms of the objective,
+        with the codes as attribute `z`, and returns a value for each row or one for
+        all. Codes then have about unit variance, instead of PCA's.
     penalty_weight : float or list of float, default=1.0
-        Of the penalty, or of each. The loss is a sum over the features, scaled to mean
-        square one.
+        Weight of the penalty, or of each, beside a loss summed over features that are
+        scaled to mean square one.
     transform_layers : {"all"} or None, default=None
-        What `transform` returns. None is the code. "all" is the code, followed by the
-        values of the encoder's and of the decoder's hidden layers, the first layer
-        first: features for a linear model, where the hidden layers are wide and a noise
-        keeps them from copying the row [5]_. Scale them: their spread is not the
-        code's. `inverse_transform` decodes the first columns. Only of fully connected
-        layers.
+        Output of `transform`. None is the code. "all" is the code, followed by the
+        values of the encoder's and of the decoder's hidden layers in their order:
+        features for a linear model, where the hidden layers are wide and `noise` keeps
+        them from copying the row [5]_. Scale them: their variances are not the code's.
+        `inverse_transform` decodes the first columns. Only for fully connected layers.
     noise : {"gaussian", "masking", "salt_and_pepper", "swap", "dropout"}, callable \
             or None, default=None
-        Corruption of the encoder's input in training; the target stays clean, and so
-        does what a fitted model is given (denoising autoencoder [1]_).
-        "gaussian" adds normal noise, "masking" sets cells to their feature's mean,
-        "salt_and_pepper" to the feature's extremes, "swap" to another row's value of
-        that feature, for tables of mixed columns, "dropout" is masking that enlarges
-        the other cells. A callable is ``(x, level, generator) -> x`` of centred and
-        scaled tensors. Held-out rows are judged with the noise.
+        Corruption of the encoder's input in training, and of validation rows; the
+        target stays clean (denoising autoencoder [1]_). "gaussian" adds normal noise,
+        "masking" sets entries to their feature's mean, "salt_and_pepper" to the
+        feature's extremes, "swap" to another row's value of that feature, for tables of
+        mixed columns, "dropout" is masking that enlarges the other entries. A callable
+        is ``(x, level, generator) -> x`` of centred and scaled tensors.
     noise_level : float, default=0.1
         Standard deviation of the Gaussian noise, times the features' root mean square;
-        otherwise the share of the cells.
+        otherwise the fraction of the entries.
     ordered : bool, default=False
         Whether latents are sorted by importance, like those of PCA: any prefix of a
         code is a good code of that size (nested dropout [2]_), which `truncate` takes.
-        Sizes share one network: it takes longer than one size, and gains from a higher
-        rate (``max_iter=200, learning_rate_init=8e-3``).
+        One network for all sizes takes longer to train than one for a single size, and
+        gains from a higher rate (``max_iter=200, learning_rate_init=8e-3``).
     init : {"pca", "random"}, default="pca"
-        Where training starts: at PCA, or at random weights.
+        Initial model: PCA, or random weights.
     alpha : float, default=30.0
         Decoupled weight decay of the hidden layers (AdamW), divided by the number of
-        rows, as in `sklearn.neural_network.MLPRegressor`: in a step they shrink by the
-        share ``learning_rate * alpha / n_samples``.
+        rows, as in `sklearn.neural_network.MLPRegressor`: a step shrinks them by the
+        factor ``1 - learning_rate * alpha / n_samples``.
     learning_rate_init : float, default=4e-3
         Peak of the one-cycle schedule of the learning rate.
     batch_size : int or "auto", default="auto"
         Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
     max_iter : int, default=100
-        Largest number of epochs. 0 leaves the model at its start, as `init`
-        says: PCA.
+        Largest number of epochs. 0 leaves the initial model: PCA.
     early_stopping : bool or "auto", default="auto"
-        Whether to hold out rows, keep the epoch that is best on them (the start
-        included) and end when they stop improving. "auto" does so from 10 rows on, but
-        not for the linear model, nor with the adversarial penalty, whose epochs do not
-        compare; True is an error with it.
+        Whether to hold out validation rows, keep the epoch that is best on them (the
+        initial model included) and stop when that does not improve any more. "auto"
+        does so from 10 rows on, but not for the linear model, nor with the adversarial
+        penalty, whose epochs do not compare; True is an error with it.
     validation_fraction : float, default=0.1
-        Share of rows held out. The PCA of the start sees all rows, unless there are
-        fewer than ten a component: then the rows that are not held out.
+        Fraction of the rows that are validation rows. The initial PCA sees all rows,
+        unless there are fewer than ten a component: then the training rows.
     n_iter_no_change : int, default=20
         Epochs without a better one after which training goes back to the best epoch and
         on at a quarter of the rate; it ends when that has not helped three times.
     allow_nan : bool, default=False
-        Whether cells of X may be missing (NaN). They are left out of the loss; the
-        encoder is given their means under a normal law of the rows, which is fitted to
-        the observed cells (of the first batch, in `partial_fit`) and sets the linear
-        start too. `impute` fills them.
+        Whether entries of X may be missing (NaN). They are left out of the loss; the
+        encoder is given their conditional means under a multivariate normal, which is
+        fitted to the observed entries (of the first batch, in `partial_fit`) and gives
+        the initial model too. `impute` fills them.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit instead of starting anew.
+        Whether `fit` goes on from the last fit.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the products in training. "auto" is bfloat16 where the hardware computes in
-        it and the network is large enough to gain. Everything else, scores and
-        transforms included, is float32, or float64 when X is.
+        Precision of matrix products in training. "auto" is bfloat16 where the hardware
+        computes in it and the network is large enough to gain. Everything else, scores
+        and transforms included, is float32, or float64 when X is.
     device : str, default="auto"
         "cpu", "cuda" or "cuda:1", say; "auto" is a GPU where there is one.
     callbacks : list of skorch callbacks or None, default=None
-        As of `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
-        names "schedule" and "best_epoch" replace the built-in ones; None removes.
-        Refused are those that cannot act: on gradients or single weights, which lie in
-        a few vectors, or on targets, of which there are none.
+        As in `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
+        names "schedule" and "best_epoch" replace the built-in ones; None removes them.
+        Those that need gradients, single weights or targets are refused.
     random_state : int, RandomState instance or None, default=None
-        Of weights, held-out rows, order of rows and draws. An int gives equal bits on
-        the same machine.
+        Generator of weights, validation rows, order of rows and draws. An int gives
+        equal bits on the same machine.
     verbose : int, default=0
         1 shows a progress bar over the epochs, 2 a table of them as well.
 
@@ -156,18 +142,25 @@ class AutoencoderTransformer(BaseAutoencoder):
         or nats; the penalty included, and with `ordered` latents a weighted mean over
         the sizes.
     validation_loss_curve_ : list of float
-        The same of the held-out rows, where there are any.
+        The same of the validation rows, where there are any.
+    initial_loss_ : float or None
+        Validation loss of the initial model; None without validation rows.
     best_loss_ : float or None
-        Held-out loss of the epoch that was kept, the start included; without held-out
-        rows the training loss of the last epoch, None if nothing was trained.
+        Validation loss of what was kept; without validation rows the training loss of
+        the last epoch, None if nothing was trained.
+    best_iter_ : int
+        Number of the epoch that was kept, from one; 0 is the initial model.
+    stopped_by_ : {"max_iter", "converged", "interrupt", "not finite", "callback"}
+        Why training ended.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of held-out rows (of all, where none are held out) that
-        each latent explains beyond those before it; only with `ordered` latents. Its
-        cumulative sum is the curve by which PCA's size is chosen.
+        Ratio of the variance of validation rows (of all, where there are none) that
+        each latent explains beyond those before it; only with `ordered` latents.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
+    encoder_, decoder_ : torch.nn.Module
+        From rows in data units to codes, and back; for export and for torch.
     mean_ : ndarray of shape (n_features,)
-        Means of the features, over their observed cells.
+        Means of the features, over their observed entries.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -176,7 +169,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     See Also
     --------
     VAETransformer : A probability for each row, and codes with a known density.
-    sklearn.decomposition.PCA : The linear start.
+    sklearn.decomposition.PCA : The initial model.
 
     References
     ----------
@@ -211,13 +204,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         "loss": [StrOptions({"auto", *LOSSES}), list, callable],
-        "transform_max_iter": [
-            StrOptions({"auto"}),
-            Interval(Integral, 0, None, closed="left"),
-        ],
+        "transform_max_iter": [Interval(Integral, 0, None, closed="left")],
     }
 
-    _latent = Point
+    _posterior = "point"
 
     def __init__(
         self,
@@ -228,7 +218,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         architecture="mlp",
         sample_shape=None,
         loss="squared_error",
-        transform_max_iter="auto",
+        transform_max_iter=0,
         penalty=None,
         penalty_weight=1.0,
         transform_layers=None,
@@ -291,32 +281,28 @@ class AutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Minus the loss: the squared error, in squared units of X; the absolute
-            error, in units of X; otherwise a log-likelihood, in nats.
+            Minus the squared error, in squared units of X, or minus the absolute error,
+            in units of X; otherwise a log-likelihood, in nats.
         """
         X = self._validate_rows(X, "score_samples")
         return self._map_rows(
             X,
-            lambda model, x: model.log_loss(model.standardize(x), self._n_code_steps),
+            lambda model, x: log_loss(model, model.units.to_net(x), self._n_code_steps),
         )
-
-    def _study_codes(self, model, kept, seed):
-        generator = torch.Generator(kept.device).manual_seed(seed)
-        model.metric = code_metric(model, kept, generator)
 
     @property
     def _densities(self):
-        densities = {"mixture": BaseAutoencoder._draw_from_mixture}
-        if self.net_.module_.matches_prior:
-            densities["prior"] = BaseAutoencoder._draw_from_prior
+        densities = {"mixture": self._code_mixture.sample}
+        # Only a penalty gives point codes a known distribution.
+        if self.net_.module_.config()["codes_match_prior"]:
+            densities["prior"] = self._draw_from_prior
         return densities
 
     @property
     def _n_code_steps(self):
-        if self.transform_max_iter != "auto":
-            return self.transform_max_iter
-        return _N_CODE_STEPS if self.net_.module_.is_plain else 0
+        return self.transform_max_iter
 
+    # `LOSSES` holds the likelihoods as well as the errors.
     def _likelihood_choice(self):
         return self.loss, LOSSES
 

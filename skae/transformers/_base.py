@@ -1,9 +1,9 @@
-"""What the two transformers share: everything but the latent."""
+"""The base of the transformers: public methods that check, convert and call."""
 
 import copy
 from abc import abstractmethod
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -15,8 +15,6 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 
 from skae._sklearn import (
-    Interval,
-    StrOptions,
     _fit_context,
     check_array,
     check_is_fitted,
@@ -25,62 +23,23 @@ from skae._sklearn import (
     validate_data,
 )
 from skae.data._arrays import as_tensor, float_dtypes, like
-from skae.data._rows import CHUNK
-from skae.nn._activations import ACTIVATIONS
-from skae.nn._corruption import NOISES
-from skae.nn._imputation import conditional_draws, conditional_mean, rows_at_once
-from skae.nn._model import frozen
+from skae.nn._imputation import conditional_draws, conditional_mean, filled
+from skae.nn._modules import Decoder, Encoder, n_hidden
+from skae.nn._ordered import truncated
 from skae.nn._params import is_count
-from skae.nn.architectures import ARCHITECTURES
-from skae.nn.likelihoods import Columns
-from skae.nn.penalties import PENALTIES
-from skae.nn.priors import Normal
-from skae.transformers._fitting import Fitting
-from skae.transformers._likelihood_spec import check_categories
+from skae.training._determinism import isolated
+from skae.training._device import resolve_device
+from skae.transformers._apply import map_rows, unchanged_on_failure
+from skae.transformers._code_mixture import sample_prior
+from skae.transformers._fitting import fit_estimator
+from skae.transformers._likelihood_spec import check_categories, draws_noise
+from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 
 
-class BaseAutoencoder(
-    Fitting, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
-    """Base of the transformers; a subclass names its latent, likelihood and prior."""
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of the transformers; a subclass chooses posterior and likelihood."""
 
-    _parameter_constraints: dict = {
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
-        ],
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
-        "sample_shape": ["array-like", None],
-        "noise": [None, StrOptions(set(NOISES)), callable],
-        "noise_level": [Interval(Real, 0, None, closed="left")],
-        "transform_layers": [None, StrOptions({"all"})],
-        "penalty": [None, StrOptions(set(PENALTIES)), callable, list, tuple],
-        "penalty_weight": [Interval(Real, 0, None, closed="left"), "array-like"],
-        "ordered": ["boolean"],
-        "init": [StrOptions({"pca", "random"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "early_stopping": [StrOptions({"auto"}), "boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "allow_nan": ["boolean"],
-        "warm_start": ["boolean"],
-        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
-        "device": [str],
-        "callbacks": [None, list],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: dict = COMMON_CONSTRAINTS
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -98,16 +57,17 @@ class BaseAutoencoder(
         self : object
             The fitted transformer.
         """
-        previous = self._fitted_model() if self.warm_start else None
-        return self._train(X, previous, incremental=False)
+        goes_on = self.warm_start and hasattr(self, "net_")
+        return self._fit(X, self.net_ if goes_on else None, is_incremental=False)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
         """Train for one pass over the rows of X.
 
-        The first call sets the number of features, the scale and the linear start: give
-        it several times as many rows as components. No row is held out. Parameters may
-        change between calls, but for those that the model is made of.
+        The first call sets the number of features, the scale and the initial model:
+        give it several times as many rows as components. There are no validation rows.
+        Parameters may change between calls, except for those that define the model. A
+        pickle does not keep the momentum of the optimiser.
 
         Parameters
         ----------
@@ -121,7 +81,7 @@ class BaseAutoencoder(
         self : object
             The transformer, fitted to all rows so far.
         """
-        return self._train(X, self._fitted_model(), incremental=True)
+        return self._fit(X, getattr(self, "net_", None), is_incremental=True)
 
     def transform(self, X):
         """Encode X.
@@ -138,7 +98,10 @@ class BaseAutoencoder(
             ``transform_layers="all"`` more columns follow: the hidden layers.
         """
         X = self._validate_rows(X, "transform")
-        return self._map_rows(X, self._code if self._is_narrow else self._wide_code)
+        with_hidden = self.transform_layers == "all"
+        return self._map_rows(
+            X, lambda model, x: Encoder(model, self._n_code_steps, with_hidden)(x)
+        )
 
     def inverse_transform(self, X):
         """Decode codes into rows.
@@ -146,8 +109,7 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes, as `transform` returns them; of the columns of hidden layers nothing
-            is needed.
+            Codes, as `transform` returns them; columns of hidden layers are ignored.
 
         Returns
         -------
@@ -162,8 +124,9 @@ class BaseAutoencoder(
                 f"X has {Z.shape[1]} columns, but {type(self).__name__} decodes codes "
                 f"of {self._n_features_out} components."
             )
+        # (n, k): columns of hidden layers, where there are any, follow the code.
         Z = Z[:, : self.n_components_]
-        return self._map_rows(Z, lambda model, z: model.reconstruct(z))
+        return self._map_rows(Z, lambda model, code: Decoder(model)(code))
 
     def sample(
         self, n_samples=1, random_state=None, *, density=None, observation_noise=None
@@ -175,22 +138,25 @@ class BaseAutoencoder(
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Of the draws; pass an int for the same rows each time.
+            Generator of the draws; pass an int for the same rows each time.
         density : {"prior", "mixture"} or None, default=None
-            Where codes are drawn from: the prior of a variational model, or a Gaussian
-            mixture fitted on codes of training rows [1]_. None is the prior of a
-            variational model, otherwise the mixture. An autoencoder has a prior with
-            the penalties "mmd" and "adversarial": the standard normal law.
+            Density of the codes: the prior of a variational model (with the penalties
+            "mmd" and "adversarial" also of an autoencoder), or a Gaussian mixture of
+            codes of training rows [1]_. None is the prior if it was learned.
         observation_noise : bool or None, default=None
             Whether rows are drawn from the likelihood around the decoded codes: counts,
-            categories, values with noise. Otherwise they are its means. None draws
-            where columns have likelihoods of their own: the mean of a category is no
-            row of such a table.
+            categories, values with noise. False gives its means, for pictures say. None
+            is True, unless the loss of an autoencoder is an error, not a likelihood.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
             New rows, in the units of the training data.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such density, or no likelihood to draw noise from.
 
         References
         ----------
@@ -205,55 +171,52 @@ class BaseAutoencoder(
             raise ValueError(
                 f"density={density!r} is not one of {known} of {type(self).__name__}."
             )
-        likelihood = self.net_.module_.likelihood
-        if observation_noise is None:
-            observation_noise = isinstance(likelihood, Columns)
-        if observation_noise and not likelihood.is_density:
-            raise ValueError(
-                "observation_noise=True needs a likelihood, which says how large the "
-                "noise is; this model was fitted with an error alone."
-            )
+        with_noise = draws_noise(self.net_.module_.likelihood, observation_noise)
         random_state = check_random_state(random_state)
         draw = self._densities[density or next(iter(self._densities))]
-        codes = like(draw(self, n_samples, random_state), self.mean_)
-        if not observation_noise:
-            return self._map_rows(codes, lambda model, z: model.reconstruct(z))
+        # (n_samples, k), in the array library of the training rows.
+        codes = like(draw(n_samples, random_state), self.mean_)
+        if not with_noise:
+            return self._map_rows(codes, lambda model, code: Decoder(model)(code))
+        # Codes come first, so that a seed draws the same ones with noise and without.
         generator = self._generator(random_state)
-        return self._map_rows(codes, lambda model, z: model.draw(z, generator))
+        return self._map_rows(
+            codes, lambda model, code: Decoder(model).sample(code, generator)
+        )
 
     def impute(self, X, *, n_imputations=None, random_state=None):
-        """Fill the missing cells of X.
+        """Fill the missing entries of X.
 
-        Their law is a mixture of the model's and of the normal law that completes rows
-        for the encoder; the shares are learned at the end of `fit`, on cells that are
-        hidden for it. An autoencoder fills in its reconstruction of the completed row;
-        a variational one importance-weighted means of its reconstructions [1]_.
+        Their conditional distribution is a mixture of the model's own and of that of
+        the multivariate normal that completes rows for the encoder; the weights are
+        learned at the end of `fit`, on masked entries. The model's own mean is the
+        reconstruction of the completed row for an autoencoder, the importance-weighted
+        mean of reconstructions for a variational one [1]_.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows; NaN marks a missing cell. A row without a value gets the means of
-            rows.
+            Rows; NaN marks a missing entry. A row without any value gets the means of
+            the features.
         n_imputations : int or None, default=None
-            None fills in conditional means. A number returns as many tables, their
-            cells drawn from the conditional law: what differs between them is what the
-            observed cells leave open (multiple imputation [2]_). Of an autoencoder, it
-            is what the normal law leaves open. The spread is learned on the cells that
-            are hidden: where most lie near the means and few far, so do draws.
+            None fills in conditional means. A number returns as many tables, with
+            entries drawn from the conditional distribution (multiple imputation [2]_);
+            for an autoencoder, their variances are the normal's. Deviations from the
+            means are calibrated on the masked entries.
         random_state : int, RandomState instance or None, default=None
-            Of the imputations that are drawn; means are the same in every call.
+            Generator of the draws; conditional means are the same in every call.
 
         Returns
         -------
         X_filled : ndarray of shape (n_samples, n_features) or \
                 (n_imputations, n_samples, n_features)
-            X, with its observed values as they are.
+            X with its observed values unchanged.
 
         Raises
         ------
         ValueError
-            If the model was fitted with ``allow_nan=False``, or a row has a part of the
-            columns of a category.
+            If the model was fitted with ``allow_nan=False``, or a row lacks some but
+            not all one-hot columns of a category.
 
         References
         ----------
@@ -263,7 +226,7 @@ class BaseAutoencoder(
            Wiley.
         """
         X = self._validate_rows(X, "impute")
-        if self.net_.module_.law is None:
+        if self.net_.module_.imputer is None:
             raise ValueError(
                 "impute needs a model that was fitted with allow_nan=True."
             )
@@ -273,33 +236,20 @@ class BaseAutoencoder(
             raise ValueError(
                 f"n_imputations must be an integer >= 1; got {n_imputations!r}."
             )
-        n_imputations = int(n_imputations)
-        draws = partial(
-            conditional_draws,
-            n_imputations=n_imputations,
-            generator=self._generator(check_random_state(random_state)),
-        )
+        generator, m = self._generator(random_state), int(n_imputations)
+        draws = partial(conditional_draws, n_imputations=m, generator=generator)
         xp, _ = get_namespace(X)
-        return xp.moveaxis(self._impute(X, draws, n_imputations), 1, 0)
+        # (n, m, d) -> (m, n, d)
+        return xp.moveaxis(self._impute(X, draws, m), 1, 0)
 
     def _impute(self, X, conditional, n_values):
-        """Fill X by ``conditional(model, x, noise, n_steps)``, with `n_values` each."""
-        noise = self._imputation_noise()
-
-        def fill(model, rows):
-            size = rows_at_once(model, max(len(noise), n_values))
-            draws = noise.to(rows.device, rows.dtype)
-            x = model.standardize(rows)
-            pieces = [
-                conditional(model, chunk, draws, self._n_code_steps)
-                for chunk in x.split(size)
-            ]
-            values = torch.cat(pieces)
-            if values.ndim > rows.ndim:
-                rows = rows[:, None]
-            return torch.where(rows.isnan(), values, rows)
-
-        return self._map_rows(X, fill)
+        base_samples = self._imputation_base_samples(self.n_components_, self._seed)
+        return self._map_rows(
+            X,
+            lambda model, rows: filled(
+                model, rows, conditional, base_samples, self._n_code_steps, n_values
+            ),
+        )
 
     def truncate(self, n_components):
         """Return a smaller transformer with the first latents; nothing is trained.
@@ -320,20 +270,28 @@ class BaseAutoencoder(
             If the latents are not ordered, or not so many.
         """
         check_is_fitted(self)
-        if not self.net_.module_.is_ordered:
+        if self.net_.module_.ordered is None:
             raise ValueError(
                 "truncate needs a model that was fitted with ordered=True."
             )
-        is_size = isinstance(n_components, Integral) and n_components is not True
-        if not is_size or not 1 <= n_components <= self.n_components_:
+        if not is_count(n_components) or n_components > self.n_components_:
             raise ValueError(
                 f"n_components must be an integer within 1 and {self.n_components_}; "
                 f"got {n_components!r}."
             )
         k = int(n_components)
         short = copy.deepcopy(self).set_params(n_components=k, ordered=True)
-        short._shorten(k)
+        short._truncate(k)
         return short
+
+    def _truncate(self, k):
+        """Keep the first `k` latents of this estimator, a copy of another."""
+        self.net_.set_model(truncated(self.net_.module_, k))
+        self.n_components_ = k
+        self.explained_variance_ratio_ = self.explained_variance_ratio_[:k]
+        self._code_mixture = self._code_mixture.first(k)
+        # The optimiser's momentum is of the longer code's weights.
+        self._is_incremental = False
 
     @abstractmethod
     def score_samples(self, X):
@@ -358,24 +316,90 @@ class BaseAutoencoder(
         xp, _ = get_namespace(scores)
         return float(xp.mean(scores))
 
-    def _code(self, model, x):
-        return model.code(model.standardize(x), self._n_code_steps)
-
-    def _wide_code(self, model, x):
-        return model.wide_code(model.standardize(x), self._n_code_steps)
+    @property
+    def encoder_(self):
+        """Torch module from rows (n, d) in data units to codes (n, k): the means."""
+        return self._module(Encoder)
 
     @property
-    def _is_narrow(self):
-        return self.transform_layers is None
+    def decoder_(self):
+        """Torch module from codes (n, k) to rows (n, d) in data units: the means."""
+        return self._module(Decoder)
+
+    def _module(self, kind):
+        # As scikit-learn's fitted attributes: absent before a fit, by `hasattr` too.
+        if not hasattr(self, "net_"):
+            raise AttributeError(f"{type(self).__name__} is not fitted yet.")
+        return kind(self.net_.module_).eval()
+
+    # The parts that differ between subclasses.
+
+    _posterior: str  # name in skae.nn._posteriors.POSTERIORS
+    _n_valid_draws = 0  # draws of the posterior for the validation loss, at least
+    _clip = None  # largest norm of a gradient
+    _n_code_steps = 0  # refinement steps from the encoder's code
+
+    @property
+    @abstractmethod
+    def _densities(self):
+        """Functions that draw codes (n, k), by name, the default first."""
+
+    @abstractmethod
+    def _likelihood_choice(self):
+        """The likelihood that the user chose, and the registry of names."""
+
+    @abstractmethod
+    def _make_prior(self, n_components, n_features):
+        """Return a new prior module, or None for point codes."""
+
+    def _objective_parameters(self):
+        """Further parameters of the net: those of its objective."""
+        return {}
+
+    def _diagnose(self, model, rows, seed, like_X):
+        """Further fitted attributes, from some standardized training rows."""
+        return {}
+
+    def _imputation_base_samples(self, n_components, seed):
+        """Base samples (s, k) of a posterior; a point code has none."""
+        return torch.empty(0, n_components)
+
+    def _code_draws(self, model, x, generator):
+        """Codes (n, k) of standardized rows, in the units that users see."""
+        return model.units.to_users_code(model.best_code(x, self._n_code_steps))
+
+    # Shared by the public methods.
+
+    def _fit(self, X, previous, *, is_incremental):
+        """Go on from the net `previous`, or fit a new one if it is None."""
+        device = resolve_device(self.device)
+        # One integer from the user's generator: each part of a fit derives its own.
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        with unchanged_on_failure(self), isolated(device, seed):
+            frame, X = X, self._validate(X, reset=previous is None)
+            self._check_parameters()
+            fitted = fit_estimator(
+                self, frame, X, device, seed, previous, is_incremental
+            )
+            # Attributes of an earlier fit that this one does not have.
+            for name in _OPTIONAL & vars(self).keys():
+                delattr(self, name)
+            vars(self).update(fitted)
+        return self
+
+    def _check_parameters(self):
+        """Raise where parameters contradict one another."""
+        check_parameters(self)
 
     @property
     def _n_features_out(self):
-        n_hidden = 0 if self._is_narrow else self.net_.module_.n_hidden
-        return self.n_components_ + n_hidden
+        is_wide = self.transform_layers == "all"
+        return self.n_components_ + (n_hidden(self.net_.module_) if is_wide else 0)
 
     def _validate(self, X, *, reset):
-        """`reset` begins a new fit; otherwise the fitted model says what it takes."""
-        takes_nan = self.allow_nan if reset else self._fitted_model().law is not None
+        """Rows (n, d) as a finite C-ordered array; NaN where it may be missing."""
+        # A fitted model takes what it was fitted for, whatever `allow_nan` is now.
+        takes_nan = self.allow_nan if reset else self.net_.module_.imputer is not None
         return validate_data(
             self,
             X,
@@ -386,39 +410,28 @@ class BaseAutoencoder(
         )
 
     def _validate_rows(self, X, method):
+        """Rows (n, d) for a public method of a fitted model, in their own dtype."""
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method=method)
         X, model = self._validate(X, reset=False), self.net_.module_
-        if model.law is not None:
+        if model.imputer is not None:
             names = getattr(self, "feature_names_in_", None)
             check_categories(model.likelihood, as_tensor(X), names)
         return X
 
-    @torch.inference_mode(False)
-    @torch.no_grad()
     def _map_rows(self, X, function):
         """Apply ``function(model, rows)`` by chunks, in the kind and dtype of X."""
-        model = frozen(self.net_.module_)
-        rows = as_tensor(X)
-        if rows.dtype == torch.float64:
-            model = model.double()
-        device, size = model.shift.device, model.rows_at_once(CHUNK)
-        values = [function(model, chunk.to(device)) for chunk in rows.split(size)]
-        return like(torch.cat(values), X)
+        return map_rows(self.net_.module_, X, function)
 
     def _generator(self, random_state):
-        """A torch generator on the model's device."""
-        generator = torch.Generator(self.net_.module_.shift.device)
-        return generator.manual_seed(random_state.randint(np.iinfo(np.int32).max))
-
-    def _draw_from_mixture(self, n_samples, random_state):
-        return self._mixture.sample(n_samples, random_state)
+        """A torch generator on the model's device, seeded by one of NumPy's."""
+        generator = torch.Generator(self.net_.module_.units.loc.device)
+        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        return generator.manual_seed(seed)
 
     def _draw_from_prior(self, n_samples, random_state):
-        """Of a model without one, the standard normal law that penalties ask for."""
-        model, generator = self.net_.module_, self._generator(random_state)
-        prior = model.current_prior() or Normal(model.n_components).to(model.shift)
-        return prior.sample(n_samples, generator).detach().double()
+        generator = self._generator(random_state)
+        return sample_prior(self.net_.module_, n_samples, generator)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -426,3 +439,7 @@ class BaseAutoencoder(
         tags.input_tags.allow_nan = self.allow_nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+# Fitted attributes that not every fit sets.
+_OPTIONAL = {"explained_variance_ratio_", "noise_variance_", "validation_loss_curve_"}

@@ -1,25 +1,36 @@
-"""The density of codes behind `sample`, fitted after training."""
+"""Densities of codes behind `sample`: a Gaussian mixture fitted after training, and
+the prior."""
 
 import copy
 
+import numpy as np
 import torch
 from numpy.random import RandomState
 from sklearn import config_context
 from sklearn.mixture import GaussianMixture
 
-# As in Ghosh et al. (2020).
+from skae.nn.priors import Normal
+
+# As many as in Ghosh et al. (2020).
 _N_CLUSTERS = 10
+
+# Codes for each cluster, at least: the mean of a cluster is no training row's code.
+_CODES_PER_CLUSTER = 5
+
+# Latents up to which each cluster has a covariance of its own: 2,000 codes in ten
+# clusters are two for each of its dimensions. Beyond, all clusters have the same one.
+_MAX_FULL = 100
 
 
 class CodeMixture:
-    """Gaussian mixture over codes, fitted when it is first drawn from, and kept.
+    """Gaussian mixture over codes.
 
     Parameters
     ----------
     codes : Tensor of shape (n, k)
-        Codes of training rows.
+        Codes of training rows, in the units that users see; they are not kept.
     seed : int
-        Of the fit.
+        Seed of the mixture's initial clusters.
 
     References
     ----------
@@ -27,25 +38,44 @@ class CodeMixture:
     """
 
     def __init__(self, codes: torch.Tensor, seed: int):
-        self.codes = codes.double().cpu()
-        # What keeps the mixture's covariances definite is for values of about one. All
-        # latents have one scale: divided by their own, clusters are found less well.
-        self.scale = float(self.codes.std(0, correction=0).max()) or 1.0
-        self.seed = seed
-        self.mixture_ = None
+        codes = codes.double().cpu()
+        # The mixture adds 1e-6 to variances to keep covariances definite, which is for
+        # values of about one. One scale divides all latents: with a scale for each,
+        # clusters are found less well.
+        self.scale = float(codes.std(0, correction=0).max()) or 1.0
+        if len(codes) == 1:  # a mixture needs two rows
+            codes = codes.expand(2, -1)
+        mixture = GaussianMixture(
+            min(_N_CLUSTERS, max(1, len(codes.unique(dim=0)) // _CODES_PER_CLUSTER)),
+            covariance_type="full" if codes.shape[1] <= _MAX_FULL else "tied",
+            random_state=seed,
+        )
+        # The codes are NumPy's here, whatever the rows of users are.
+        with config_context(array_api_dispatch=False):
+            self.mixture = mixture.fit((codes / self.scale).numpy())
 
     def sample(self, n_samples: int, random_state: RandomState) -> torch.Tensor:
         """Draw codes (n_samples, k), float64."""
-        if len(self.codes) == 1:  # a mixture needs two rows
-            return self.codes.expand(n_samples, -1)
-        if self.mixture_ is None:
-            self._fit()
-        # `sample` of a mixture has no generator of its own: lend it ours.
-        mixture = copy.copy(self.mixture_).set_params(random_state=random_state)
+        # `GaussianMixture.sample` takes no generator but its parameter `random_state`.
+        mixture = copy.copy(self.mixture).set_params(random_state=random_state)
         return torch.from_numpy(mixture.sample(n_samples)[0]) * self.scale
 
-    def _fit(self) -> None:
-        n_clusters = min(_N_CLUSTERS, len(self.codes))
-        mixture = GaussianMixture(n_clusters, random_state=self.seed)
-        with config_context(array_api_dispatch=False):
-            self.mixture_ = mixture.fit((self.codes / self.scale).numpy())
+    def first(self, k: int) -> "CodeMixture":
+        """The marginal mixture of the first `k` latents."""
+        # Shallow copies: the arrays are replaced, not changed.
+        short = copy.copy(self)
+        short.mixture = mixture = copy.copy(self.mixture)
+        # (c, k), and (c, k, k) or, where all clusters have the same one, (k, k).
+        mixture.means_ = mixture.means_[:, :k]
+        mixture.covariances_ = mixture.covariances_[..., :k, :k]
+        factors = np.linalg.cholesky(np.linalg.inv(mixture.covariances_))
+        mixture.precisions_cholesky_ = factors
+        return short
+
+
+def sample_prior(model, n_samples: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw codes (n_samples, k), float64, from the prior of a model."""
+    # A model without one has codes that a penalty makes standard normal.
+    prior = model.current_prior() or Normal(model.n_components)
+    prior = prior.to(model.units.loc.device)
+    return prior.sample(n_samples, generator).detach().double()

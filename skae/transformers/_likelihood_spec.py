@@ -1,4 +1,4 @@
-"""From what users say of a likelihood, or of each column's, to the module."""
+"""Likelihoods as users specify them, and checks of the data against them."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from skae._sklearn import _get_column_indices
+from skae.data._rows import exact_split
+from skae.nn._params import make_own
 from skae.nn.likelihoods import Categorical, Columns, Likelihood
-from skae.transformers._plugins import make_own
 
-# Distinct values from which on integers are not counts of a few cases, but measures.
+# Distinct values of integers above which they are modelled as measures: a count with so
+# many is nearly continuous, and a normal distribution learns its noise.
 _MOST_COUNTS = 1000
 
-# Variance, as a multiple of the mean, above which counts are not Poisson's.
+# Variance over mean above which counts are negative binomial. A Poisson distribution
+# has one; a little more is sampling error, or explained by the code.
 _OVERDISPERSED = 1.5
 
 
@@ -24,13 +27,19 @@ def make_likelihood(
     Parameters
     ----------
     choice : str, list of pair, module or callable
-        A name of `registry`, "auto", pairs of such a choice and the columns that it is
-        for, a module to copy, or what makes one from the number of features.
+        A name in `registry`, "auto", pairs of such a choice and its columns, a module
+        to copy, or a callable that makes one from the number of features.
     registry : dict
+        Classes of likelihoods by name.
     frame : array-like or dataframe of shape (n, d)
-        As users passed it: what names and callables refer to.
+        Rows as users passed them: names and callables refer to its columns.
     X : Tensor of shape (n, d)
         The same rows, validated.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `choice` is none of these, or columns have no likelihood or two.
     """
     if choice == "auto":
         choice = choose(X)
@@ -42,13 +51,15 @@ def make_likelihood(
 def choose(X: Tensor) -> list[tuple[str, list[int]]]:
     """A likelihood for each column, by its values.
 
-    Neighbours of zeros and ones that sum to one are a category, other zeros and ones
-    binary, other integers from zero on counts, everything else measures.
+    Neighbouring columns of zeros and ones that sum to one are a category, other zeros
+    and ones binary, other integers from zero on counts, everything else measures.
     """
+    # Columns of one kind have one likelihood, wherever they are; each category has one.
     kinds: dict[str, list[int]] = {}
     groups = []
     j, n_features = 0, X.shape[1]
     while j < n_features:
+        # Categories first: each of their columns alone looks binary.
         width = _one_hot_width(X, j)
         if width:
             groups.append(("categorical", list(range(j, j + width))))
@@ -60,12 +71,14 @@ def choose(X: Tensor) -> list[tuple[str, list[int]]]:
 
 def _one_hot_width(X: Tensor, first: int) -> int:
     """Number of columns from `first` on that make one category, or 0."""
+    # (n,), NaN in rows whose category is missing.
     total = torch.zeros_like(X[:, 0])
     for j in range(first, X.shape[1]):
         column = X[:, j]
         total = total + column
         if not _is_binary(column) or bool((total > 1).any()):
             return 0
+        # One column of ones is a constant, not a category.
         if bool(((total == 1) | total.isnan()).all()):
             return j + 1 - first if j > first else 0
     return 0
@@ -76,6 +89,7 @@ def _is_binary(x: Tensor) -> bool:
 
 
 def _kind(x: Tensor) -> str:
+    """Name of the likelihood for the values (n,) of one column."""
     x = x[~x.isnan()]
     if _is_binary(x):
         return "bernoulli"
@@ -87,6 +101,7 @@ def _kind(x: Tensor) -> str:
 
 
 def _by_columns(pairs: list, registry: dict, frame, X: Tensor) -> Columns:
+    """A likelihood of parts, each for some columns; every column has one."""
     parts, indices, owner = [], [], {}
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -107,6 +122,7 @@ def _by_columns(pairs: list, registry: dict, frame, X: Tensor) -> Columns:
                 )
             owner[j] = choice
         part = _make(choice, registry, len(found))
+        # Log-densities add up in nats; an error has units of the data.
         if not part.is_density:
             raise ValueError(
                 f"{choice!r} has no density and cannot stand among others; use a "
@@ -136,27 +152,35 @@ def _make(choice, registry: dict, n_features: int) -> Likelihood:
 
 
 def check_support(likelihood: Likelihood, X: Tensor, names: list[str] | None) -> None:
-    """Raise where a value of X (n, d) leaves the support of its likelihood."""
-    for part, columns in likelihood.by_columns():
-        values = X[:, columns]
-        outside = (~(part.contains(values) | values.isnan())).nonzero()
-        if not len(outside):
-            continue
-        row, position = outside[0].tolist()
-        column = int(columns[position])
-        raise ValueError(
-            f"{type(part).__name__} likelihood needs {part.support}; column "
-            f"{_name(column, names)} has {values[row, position]:g}."
-        )
+    """Raise where a value of X (n, d) is outside the support of its likelihood."""
+    # By chunks: the checks copy what they see.
+    for rows in exact_split(X):
+        for part, columns in likelihood.by_columns():
+            _check_part(part, rows[:, columns], columns, names)
+
+
+def _check_part(
+    part: Likelihood, values: Tensor, columns: Tensor, names: list[str] | None
+) -> None:
+    # (m, 2), rows and columns; missing entries have no support to leave.
+    outside = (~(part.contains(values) | values.isnan())).nonzero()
+    if not len(outside):
+        return
+    row, position = outside[0].tolist()
+    raise ValueError(
+        f"{type(part).__name__} likelihood needs {part.support}; column "
+        f"{_name(int(columns[position]), names)} has {values[row, position]:g}."
+    )
 
 
 def check_missing(likelihood: Likelihood, X: Tensor, names: list[str] | None) -> None:
-    """Raise where a column of X (n, d) has no value at all, or rows of which cells are
-    missing have no density under its likelihood."""
+    """Raise where a column of X (n, d) has no observed entry, or the likelihood has no
+    density of rows with missing entries."""
     empty = X.isnan().all(0).nonzero()
     if len(empty):
         column = int(empty[0])
         raise ValueError(f"Column {_name(column, names)} of X has no observed value.")
+    # The density of the observed entries is a sum over them: it needs the summands.
     for part, _ in likelihood.by_columns():
         if type(part).log_probs is Likelihood.log_probs:
             raise ValueError(
@@ -169,7 +193,7 @@ def check_missing(likelihood: Likelihood, X: Tensor, names: list[str] | None) ->
 def check_categories(
     likelihood: Likelihood, X: Tensor, names: list[str] | None
 ) -> None:
-    """Raise where a row has a part of the columns of a category."""
+    """Raise where a row lacks some, but not all, one-hot columns of a category."""
     for part, columns in likelihood.by_columns():
         is_missing = X[:, columns].isnan()
         is_partly = is_missing.any(1) & ~is_missing.all(1)
@@ -182,6 +206,24 @@ def check_categories(
             )
 
 
+def draws_noise(likelihood: Likelihood, observation_noise: bool | None) -> bool:
+    """Whether new rows are drawn around their means; None is wherever it is possible.
+
+    Raises
+    ------
+    ValueError
+        If `observation_noise` is True and the "likelihood" is an error.
+    """
+    if observation_noise is None:
+        return likelihood.is_density
+    if observation_noise and not likelihood.is_density:
+        raise ValueError(
+            "observation_noise=True needs a likelihood, which says how large the "
+            "noise is; this model was fitted with an error alone."
+        )
+    return observation_noise
+
+
 def _name(column: int, names: list[str] | None) -> str:
-    """As users know it."""
+    """Name of a column for an error message."""
     return str(column) if names is None else repr(str(names[column]))

@@ -6,29 +6,20 @@ import torch
 from torch.distributions import Distribution
 
 from skae._sklearn import Interval, StrOptions
-from skae.data._arrays import like
 from skae.nn._log_density import log_bound
-from skae.nn._posteriors import DiagonalNormal
+from skae.nn._random import antithetic_normal
 from skae.nn.likelihoods import LIKELIHOODS
-from skae.nn.priors import PRIORS
+from skae.nn.priors import PRIORS, make_prior
 from skae.transformers._base import BaseAutoencoder
-from skae.transformers._diagnostics import (
-    is_active,
-    kl_per_component,
-    noise_variance,
-    warn_of_collapse,
-)
-from skae.transformers._plugins import make_prior
+from skae.transformers._diagnostics import describe_noise, describe_posterior
+from skae.transformers._parameters import check_variational_parameters
 
-# Draws of the posterior that missing cells are told by.
+# Posterior samples per row for imputation: importance weights make only some count.
 _N_IMPUTATION_DRAWS = 500
-
-# Training rows whose posteriors are described.
-_N_STUDIED = 1000
 
 
 class VAETransformer(BaseAutoencoder):
-    r"""Variational autoencoder that starts at probabilistic PCA.
+    r"""Variational autoencoder, initialised with probabilistic PCA.
 
     Latents `z` are drawn from a prior and rows from a likelihood around the decoder's
     value; the encoder returns a normal posterior with diagonal covariance. Training
@@ -36,28 +27,26 @@ class VAETransformer(BaseAutoencoder):
 
     .. math:: E_{q(z|x)} \log p(x | z) - \beta \, KL(q(z|x) \| p(z)).
 
-    A linear spine around both networks starts at probabilistic PCA [2]_, where the
-    bound is exact, and the epoch that is best on held-out rows is kept, the start
-    included.
+    A linear skip around both networks is initialised with probabilistic PCA [2]_, where
+    the bound is exact. Training keeps the epoch that is best on validation rows, the
+    initial model included.
 
     Parameters
     ----------
     n_components : int or float, default=2
-        Size of the code. It may exceed the number of features; what the linear start
-        cannot use starts at zero. A float within (0, 1) is the share of the held-out
-        rows' variance to explain: as many latents as PCA needs for it are trained in
-        order, and the fewest that reach it are kept.
+        Size of the code; it may exceed the number of features. A float within (0, 1) is
+        the ratio of the validation rows' variance to explain: as many latents as PCA
+        needs for it are trained in order, and the fewest that reach it are kept.
     hidden_layer_sizes : int or sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
         linear model.
     activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
             "logistic"}, default="silu"
-        Of the hidden layers.
+        Activation function of the hidden layers.
     architecture : {"mlp", "conv", "recurrent", "attention"} or callable, default="mlp"
-        Kind of network around the linear spine: fully connected layers, convolutions of
-        images or signals, recurrent layers or self-attention over sequences. An object
-        of ``skae.nn.architectures``, such as ``Convolutional(channels=(16, 32))``, has
-        options; any callable that makes an encoder and a decoder body will do.
+        Kind of network around the linear skip: fully connected layers, convolutions of
+        images or signals, recurrent layers or self-attention over sequences. Objects of
+        `skae.nn.architectures` have options; a callable makes the networks otherwise.
     sample_shape : tuple of int or None, default=None
         Shape of a row: (channels, height, width) or (channels, length) for "conv",
         (length, features) for "recurrent" and "attention". None is one channel.
@@ -67,117 +56,104 @@ class VAETransformer(BaseAutoencoder):
         - "gaussian": normal with one learned variance, "diagonal_gaussian" with one for
           each feature, whose units do not matter then;
         - "laplace", "student_t": heavier tails, for rows with gross errors;
-        - "bernoulli": binary features, or shares in [0, 1]; "binarized_bernoulli" takes
-          such shares for the probabilities of bits, drawn anew in each epoch;
+        - "bernoulli": binary features, or values in [0, 1]; "binarized_bernoulli": bits
+          of which such values are the probabilities, drawn anew in each epoch;
         - "categorical": one category, as one-hot columns;
         - "poisson", "negative_binomial": counts; the latter vary more;
-        - a list gives columns of different kinds their own: pairs of one of these and
-          columns as in :class:`~sklearn.compose.ColumnTransformer`, say
+        - a list for columns of different kinds: pairs of one of these and columns as
+          in :class:`~sklearn.compose.ColumnTransformer`, say
           ``[("gaussian", ["age", "income"]), ("categorical", ["a", "b", "c"])]``;
-        - "auto" makes such a list by the columns' values;
-        - an own `skae.nn.likelihoods.Likelihood`, or what makes one from the number of
-          features.
+        - "auto": such a list, chosen by the values of the columns;
+        - a `skae.nn.likelihoods.Likelihood`, or a callable that makes one from the
+          number of features.
     prior : str, torch.distributions.Distribution or callable, default="normal"
-        Distribution of the latents: "normal" is the standard normal law, "mixture" a
-        learned mixture of 50 normal laws, "vamp" the mixture of the posteriors of 500
-        learned pseudo-inputs [4]_. A distribution of torch over vectors, or over each
-        latent, stays as it is. A callable makes a `skae.nn.priors.Prior` from the
-        numbers of components and features, say
-        ``functools.partial(skae.nn.priors.Vamp, n_pseudo_inputs=100)``.
+        Distribution of the latents: "normal" is the standard normal, "mixture" a
+        learned mixture of 50 normals, "vamp" the mixture of the posteriors of 500
+        learned pseudo-inputs, initialised with training rows [4]_. A distribution of
+        torch, over vectors or over each latent, is not trained. A callable makes a
+        `skae.nn.priors.Prior` from the numbers of components and features, such as
+        ``functools.partial(Vamp, n_pseudo_inputs=100)``.
     beta : float, default=1.0
         Weight of the divergence [3]_. 1 is the ELBO, whatever the number of features.
     kl_warmup : float, default=0.0
-        Share of the epochs in which that weight grows from zero to `beta`.
+        Fraction of the epochs in which that weight grows from zero to `beta`.
     capacity : float, default=0.0
-        Nats `C` to which the divergence is held, by ``beta * |KL - C|``; `C` grows from
+        Nats `C` that the divergence is drawn to, by ``beta * |KL - C|``; `C` grows from
         zero in the first half of the epochs [5]_. For `beta` above 1.
     free_bits : float, default=0.0
         Nats of each latent that cost nothing, on average over a batch [6]_; of all
-        latents together where the prior does not keep them apart.
+        latents together if the prior is not independent over latents.
     n_draws : int, default=1
-        Draws of the posterior in a step; more than one train the importance-weighted
-        bound [7]_, by the doubly reparameterised gradient [8]_. More than one is an
-        error with `capacity`, `free_bits`, a penalty or `ordered`.
+        Draws of the posterior per row and step; several train the importance-weighted
+        bound [7]_, by the doubly reparameterised gradient [8]_, and are an error with
+        `capacity`, `free_bits`, a penalty or `ordered`.
     path_derivative : bool, default=False
         Whether the gradient leaves out the score of the posterior, which has mean zero:
-        less noise where the posterior is nearly exact [9]_.
+        a smaller variance where the posterior is nearly exact [9]_.
     penalty : str, penalty, callable or list of them, default=None
-        What is added to the objective: "total_correlation" makes the beta-TCVAE of
-        ``penalty_weight + 1`` [10]_, "mmd" the InfoVAE [11]_, "adversarial" asks the
-        same of a discriminator; those of :class:`AutoencoderTransformer` ask of draws
-        of the code what they ask of a code there.
+        Term added to the objective: "total_correlation" makes the beta-TCVAE of beta
+        ``penalty_weight + 1`` [10]_, "mmd" or "adversarial" the InfoVAE [11]_; others
+        of :class:`AutoencoderTransformer` act on draws of the code.
     penalty_weight : float or list of float, default=1.0
-        Of the penalty, or of each.
+        Weight of the penalty, or of each.
     n_score_draws : int, default=64
-        Draws of the bound that `score_samples` returns.
+        Draws of the posterior for the bound that `score_samples` returns.
     transform_layers : {"all"} or None, default=None
-        What `transform` returns. None is the code. "all" is the code, followed by the
-        values of the encoder's and of the decoder's hidden layers, the first layer
-        first: features for a linear model, where the hidden layers are wide and a noise
-        keeps them from copying the row [14]_. Scale them: their spread is not the
-        code's. `inverse_transform` decodes the first columns. Only of fully connected
-        layers.
+        Output of `transform`. None is the code; "all" is the code, followed by the
+        values of the hidden layers, as described in :class:`AutoencoderTransformer`.
     noise : {"gaussian", "masking", "salt_and_pepper", "swap", "dropout"}, callable \
             or None, default=None
-        Corruption of the encoder's input in training; the target stays clean, and so
-        does what a fitted model is given (denoising autoencoder [12]_).
-        "gaussian" adds normal noise, "masking" sets cells to their feature's mean,
-        "salt_and_pepper" to the feature's extremes, "swap" to another row's value of
-        that feature, for tables of mixed columns, "dropout" is masking that enlarges
-        the other cells. A callable is ``(x, level, generator) -> x`` of centred and
-        scaled tensors. Held-out rows are judged with the noise.
+        Corruption of the encoder's input in training, and of validation rows; the
+        target stays clean (denoising autoencoder [12]_). The kinds, and what a callable
+        takes, are those of :class:`AutoencoderTransformer`.
     noise_level : float, default=0.1
         Standard deviation of the Gaussian noise, times the features' root mean square;
-        otherwise the share of the cells.
+        otherwise the fraction of the entries.
     ordered : bool, default=False
         Whether latents are sorted by importance, like those of PCA: any prefix of a
         code is a good code of that size (nested dropout [13]_), which `truncate` takes.
         Needs ``prior="normal"``.
     init : {"pca", "random"}, default="pca"
-        Where training starts: at probabilistic PCA, or at random weights.
+        Initial model: probabilistic PCA, or random weights.
     alpha : float, default=30.0
         Decoupled weight decay of the hidden layers (AdamW), divided by the number of
-        rows, as in `sklearn.neural_network.MLPRegressor`: in a step they shrink by the
-        share ``learning_rate * alpha / n_samples``.
+        rows: a step multiplies them by ``1 - learning_rate * alpha / n_samples``.
     learning_rate_init : float, default=4e-3
         Peak of the one-cycle schedule of the learning rate.
     batch_size : int or "auto", default="auto"
         Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
     max_iter : int, default=100
-        Largest number of epochs. 0 leaves the model at its start, as `init`
-        says: probabilistic PCA.
+        Largest number of epochs. 0 leaves the initial model: probabilistic PCA.
     early_stopping : bool or "auto", default="auto"
-        Whether to hold out rows, keep the epoch that is best on them (the start
-        included) and end when they stop improving. "auto" does so from 10 rows on, but
-        not with the adversarial penalty, whose epochs do not compare; True is an error
-        with it.
+        Whether to hold out validation rows, keep the epoch that is best on them (the
+        initial model included) and stop when none is better any more. "auto" does so
+        from 10 rows on, unless the penalty is "adversarial", with which epochs do not
+        compare and True is an error.
     validation_fraction : float, default=0.1
-        Share of rows held out. The PCA of the start sees all rows, unless there are
-        fewer than ten a component: then the rows that are not held out.
+        Fraction of validation rows. The initial PCA sees these as well, unless there
+        are fewer than ten rows a component.
     n_iter_no_change : int, default=20
-        Epochs without a better one after which training goes back to the best epoch and
+        Epochs without a better one after which training goes back to the best one and
         on at a quarter of the rate; it ends when that has not helped three times.
     allow_nan : bool, default=False
-        Whether cells of X may be missing (NaN). They are left out of the loss; the
-        encoder is given their means under a normal law of the rows, which is fitted to
-        the observed cells (of the first batch, in `partial_fit`) and sets the linear
-        start too. `impute` fills them.
+        Whether entries of X may be missing (NaN): the loss leaves them out. The encoder
+        is given their conditional means under a multivariate normal of the rows (of the
+        first batch, in `partial_fit`) that sets the initial model. `impute` fills them.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit instead of starting anew.
+        Whether `fit` goes on from the last fit.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the products in training. "auto" is bfloat16 where the hardware computes in
-        it and the network is large enough to gain. Everything else, scores and
-        transforms included, is float32, or float64 when X is.
+        Precision of matrix products in training. "auto" is bfloat16 where the hardware
+        computes in it and the network is large enough to gain. Everything else, scores
+        and transforms included, is float32, or float64 when X is.
     device : str, default="auto"
         "cpu", "cuda" or "cuda:1", say; "auto" is a GPU where there is one.
     callbacks : list of skorch callbacks or None, default=None
-        As of `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
-        names "schedule" and "best_epoch" replace the built-in ones; None removes.
-        Refused are those that cannot act: on gradients or single weights, which lie in
-        a few vectors, or on targets, of which there are none.
+        As in `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
+        names "schedule" and "best_epoch" replace the built-in ones; None removes them.
+        Those that need gradients, single weights or targets are refused.
     random_state : int, RandomState instance or None, default=None
-        Of weights, held-out rows, order of rows and draws. An int gives equal bits on
-        the same machine.
+        Generator of weights, validation rows, order of rows and draws. An int gives
+        equal bits on the same machine.
     verbose : int, default=0
         1 shows a progress bar over the epochs, 2 a table of them as well.
 
@@ -188,13 +164,18 @@ class VAETransformer(BaseAutoencoder):
     n_iter_ : int
         Number of epochs run.
     loss_curve_ : list of float
-        Mean training loss of a row in each epoch, minus the ELBO in
-        nats where `beta` is 1.
+        Mean training loss of a row, by epoch: minus the ELBO in nats if `beta` is 1.
     validation_loss_curve_ : list of float
-        The same of the held-out rows, where there are any.
+        The same of the validation rows, where there are any.
+    initial_loss_ : float or None
+        Validation loss of the initial model; None without validation rows.
     best_loss_ : float or None
-        Held-out loss of the epoch that was kept, the start included; without held-out
-        rows the training loss of the last epoch, None if nothing was trained.
+        Validation loss of what was kept; without validation rows the training loss of
+        the last epoch, None if nothing was trained.
+    best_iter_ : int
+        Number of the epoch that was kept, from one; 0 is the initial model.
+    stopped_by_ : {"max_iter", "converged", "interrupt", "not finite", "callback"}
+        Why training ended.
     noise_variance_ : float or ndarray of shape (n_features,)
         Learned variance of a feature around its reconstruction, in squared units of X;
         only with one of the first four likelihoods.
@@ -203,17 +184,18 @@ class VAETransformer(BaseAutoencoder):
         1,000 training rows.
     n_active_components_ : int
         Number of latents whose posterior mean has a variance above 0.01 over these rows
-        [7]_: the others say nothing of a row.
+        [7]_: the others are the same for all rows.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of held-out rows (of all, where none are held out) that
-        each latent explains beyond those before it; only with `ordered` latents. Its
-        cumulative sum is the curve by which PCA's size is chosen.
+        Ratio of the variance of validation rows (of all, where there are none) that
+        each latent explains beyond those before it; only with `ordered` latents.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest:
         "valid_rate" and "valid_distortion" of each epoch are the divergence and minus
-        the log-likelihood of held-out rows, in nats of the net's own units.
+        the log-likelihood of validation rows, in nats of the net's own units.
+    encoder_, decoder_ : torch.nn.Module
+        From rows in data units to codes, and back; for export and for torch.
     mean_ : ndarray of shape (n_features,)
-        Means of the features, over their observed cells.
+        Means of the features, over their observed entries.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -229,29 +211,23 @@ class VAETransformer(BaseAutoencoder):
     .. [1] Kingma, D. P. and Welling, M. (2014). Auto-encoding variational Bayes. ICLR.
     .. [2] Tipping, M. E. and Bishop, C. M. (1999). Probabilistic principal component
        analysis. Journal of the Royal Statistical Society B, 61(3), 611-622.
-    .. [3] Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a
-       constrained variational framework. ICLR.
+    .. [3] Higgins, I. et al. (2017). beta-VAE. ICLR.
     .. [4] Tomczak, J. and Welling, M. (2018). VAE with a VampPrior. AISTATS.
     .. [5] Burgess, C. et al. (2018). Understanding disentangling in beta-VAE.
        arXiv:1804.03599.
     .. [6] Kingma, D. P. et al. (2016). Improved variational inference with inverse
        autoregressive flow. NeurIPS.
-    .. [7] Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted
-       autoencoders. ICLR.
+    .. [7] Burda, Y. et al. (2016). Importance weighted autoencoders. ICLR.
     .. [8] Tucker, G. et al. (2019). Doubly reparameterized gradient estimators for
        Monte Carlo objectives. ICLR.
-    .. [9] Roeder, G., Wu, Y. and Duvenaud, D. (2017). Sticking the landing: simple,
-       lower-variance gradient estimators for variational inference. NeurIPS.
+    .. [9] Roeder, G. et al. (2017). Sticking the landing. NeurIPS.
     .. [10] Chen, R. T. Q. et al. (2018). Isolating sources of disentanglement in
        variational autoencoders. NeurIPS.
-    .. [11] Zhao, S., Song, J. and Ermon, S. (2019). InfoVAE: balancing learning and
-       inference in variational autoencoders. AAAI.
+    .. [11] Zhao, S. et al. (2019). InfoVAE. AAAI.
     .. [12] Vincent, P. et al. (2010). Stacked denoising autoencoders. Journal of
        Machine Learning Research, 11, 3371-3408.
-    .. [13] Rippel, O., Gelbart, M. and Adams, R. (2014). Learning ordered
-       representations with nested dropout. ICML.
-    .. [14] Vincent, P. et al. (2008). Extracting and composing robust features with
-       denoising autoencoders. ICML.
+    .. [13] Rippel, O. et al. (2014). Learning ordered representations with nested
+       dropout. ICML.
 
     Examples
     --------
@@ -282,8 +258,10 @@ class VAETransformer(BaseAutoencoder):
         "n_score_draws": [Interval(Integral, 1, None, closed="left")],
     }
 
-    _latent = DiagonalNormal
+    _posterior = "normal"
+    # Steps take one draw; epochs are compared with one another, which needs more.
     _n_valid_draws = 4
+    # Against rare steps that throw the weights far off; a norm of 5 hinders usual ones.
     _clip = 100.0
 
     def __init__(
@@ -365,14 +343,13 @@ class VAETransformer(BaseAutoencoder):
         """Return a lower bound of the log-likelihood of each row.
 
         The bound is importance-weighted [1]_ over `n_score_draws` draws of the
-        posterior, the same for every row and every call: a row scores the same alone
-        and among others. A linear Gaussian model's score is exact.
-        The density is a mixture with the start, probabilistic PCA of the training rows
-        (see `validation_fraction`), whose share is learned on the held-out rows [3]_
-        and is at least 1 / (n_samples + 1): a row unlike all training rows is never
-        scored lower than by the start by more than ``log(n_samples + 1)`` [2]_. After
-        `partial_fit` the start is that of the first batch, and with ``init="random"``
-        it is no PCA. `sample` leaves that share out.
+        posterior, the same for every row and call, so a row scores the same alone and
+        among others. A linear Gaussian model's score is exact. The density is a mixture
+        with the initial model, probabilistic PCA (see `validation_fraction`), whose
+        weight is learned on validation rows and is 1 / (n_samples + 1) at least: no
+        score is lower than that model's by more than ``log(n_samples + 1)`` [2]_. After
+        `partial_fit` the initial model is that of the first batch; with
+        ``init="random"`` there is none. `sample` leaves it out.
 
         Parameters
         ----------
@@ -382,24 +359,22 @@ class VAETransformer(BaseAutoencoder):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In nats, of densities in the units of X, comparable with
+            Log-densities in nats, in the units of X, comparable with
             :meth:`sklearn.decomposition.PCA.score_samples`.
 
         References
         ----------
-        .. [1] Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted
-           autoencoders. ICLR.
+        .. [1] Burda, Y. et al. (2016). Importance weighted autoencoders. ICLR.
         .. [2] Hesterberg, T. (1995). Weighted average importance sampling and defensive
            mixture distributions. Technometrics, 37(2), 185-194.
-        .. [3] Smyth, P. and Wolpert, D. (1999). Linearly combining density estimators
-           via stacking. Machine Learning, 36, 59-83.
         """
         X = self._validate_rows(X, "score_samples")
-        noise = self._fixed_noise(self.n_score_draws)
+        n_draws, k = self.n_score_draws, self.n_components_
+        base_samples = antithetic_normal(n_draws, k, self._seed)
 
         def bound(model, x):
-            draws = noise.to(x.device, x.dtype)
-            return log_bound(model, model.standardize(x), draws)
+            draws = base_samples.to(x.device, x.dtype)
+            return log_bound(model, model.units.to_net(x), draws)
 
         return self._map_rows(X, bound)
 
@@ -414,52 +389,32 @@ class VAETransformer(BaseAutoencoder):
         Returns
         -------
         mean : ndarray of shape (n_samples, n_components)
-            What `transform` returns.
+            Posterior means, as `transform` returns them.
         std : ndarray of shape (n_samples, n_components)
-            Standard deviations.
+            Posterior standard deviations.
         """
         X = self._validate_rows(X, "posterior")
 
         def moments(model, x):
-            q = model.encode(model.standardize(x))
+            q = model.encode(model.units.to_net(x))
+            # (n, 2, k)
             return torch.stack([q.mean, q.std], 1)
 
         both = self._map_rows(X, moments)
         return both[:, 0], both[:, 1]
 
-    def _fixed_noise(self, n_draws):
-        """Antithetic draws (s, k), the same for every row and every call."""
-        generator = torch.Generator().manual_seed(self._seed)
-        half = torch.randn(
-            -(-n_draws // 2),
-            self.n_components_,
-            generator=generator,
-            dtype=torch.float64,
-        )
-        return torch.cat([half, -half])[:n_draws]
-
-    def _imputation_noise(self):
-        return self._fixed_noise(_N_IMPUTATION_DRAWS)
+    def _imputation_base_samples(self, n_components, seed):
+        return antithetic_normal(_N_IMPUTATION_DRAWS, n_components, seed)
 
     def _likelihood_choice(self):
         return self.likelihood, LIKELIHOODS
 
     def _make_prior(self, n_components, n_features):
-        return make_prior(self.prior, n_components, n_features)
+        return make_prior(PRIORS, self.prior, n_components, n_features)
 
-    def _check_parameters(self, previous):
-        super()._check_parameters(previous)
-        if self._is_ordered and not (self.prior == "normal" and self.n_draws == 1):
-            raise ValueError(
-                "Ordered latents need prior='normal' and n_draws=1; got "
-                f"prior={self.prior!r} and n_draws={self.n_draws}."
-            )
-        for name in ("capacity", "free_bits", "penalty"):
-            if self.n_draws > 1 and getattr(self, name):
-                raise ValueError(
-                    f"{name} needs n_draws=1: a bound of {self.n_draws} draws has no "
-                    "divergence of its own."
-                )
+    def _check_parameters(self):
+        super()._check_parameters()
+        check_variational_parameters(self)
 
     def _objective_parameters(self):
         return {
@@ -471,37 +426,25 @@ class VAETransformer(BaseAutoencoder):
             "criterion__path_derivative": self.path_derivative,
         }
 
-    @torch.no_grad()
-    def _study_codes(self, model, kept, seed):
-        kept = kept[:_N_STUDIED]
-        self.kl_per_component_ = like(kl_per_component(model, kept, seed), self.mean_)
-        self._is_active = is_active(model, kept)
-        self.n_active_components_ = int(self._is_active.sum())
-        warn_of_collapse(model, kept, self.n_active_components_)
-        self._set_noise_variance(model)
+    def _diagnose(self, model, rows, seed, like_X):
+        return describe_posterior(model, rows, seed, like_X)
 
-    def _shorten(self, n_components):
-        super()._shorten(n_components)
-        self.kl_per_component_ = self.kl_per_component_[:n_components]
-        self._is_active = self._is_active[:n_components]
-        self.n_active_components_ = int(self._is_active.sum())
-        self._set_noise_variance(self.net_.module_)
-
-    def _set_noise_variance(self, model):
-        self.__dict__.pop("noise_variance_", None)
-        variance = noise_variance(model)
-        if variance is not None:
-            is_shared = len(variance) == 1
-            self.noise_variance_ = (
-                float(variance) if is_shared else like(variance, self.mean_)
-            )
+    def _truncate(self, k):
+        super()._truncate(k)
+        self.kl_per_component_ = self.kl_per_component_[:k]
+        self._is_active = self._is_active[:k]
+        self.n_active_components_ = sum(self._is_active)
+        vars(self).update(describe_noise(self.net_.module_, self.mean_))
 
     def _code_draws(self, model, x, generator):
         q = model.encode(x)
         noise = torch.randn(q.mean.shape, generator=generator).to(x.device)
-        return q.rsample(noise)
+        return model.units.to_users_code(q.rsample(noise))
 
-    _densities = {
-        "prior": BaseAutoencoder._draw_from_prior,
-        "mixture": BaseAutoencoder._draw_from_mixture,
-    }
+    @property
+    def _densities(self):
+        mixture, prior = self._code_mixture.sample, self._draw_from_prior
+        # A learned prior follows the codes by itself: it comes first, as the default.
+        if any(True for _ in self.net_.module_.prior.parameters()):
+            return {"prior": prior, "mixture": mixture}
+        return {"mixture": mixture, "prior": prior}

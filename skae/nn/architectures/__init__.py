@@ -1,4 +1,4 @@
-"""Network bodies: what a model learns beyond its linear spine.
+"""Network bodies: what a model learns beyond its linear skip.
 
 An architecture is a callable ``(sample_shape, hidden_layer_sizes, activation, n_in,
 n_out)`` that returns an encoder and a decoder body; ``n_in`` and ``n_out`` are pairs,
@@ -9,9 +9,9 @@ likelihood. The decoder's inputs are the latents; of a model with ordered latent
 many ones and zeros follow them, which say which latents there are. ``sample_shape`` is
 None, or holds integers whose product is `d`.
 
-A body is a `torch.nn.Module`. If it has an ``output``, a last layer whose weight and
-bias the PCA start can set to zero, it is taken as it is; otherwise it is put behind a
-learned gain for each output. Optional attributes of a body are those of `Body`.
+A body is a `torch.nn.Module`. A subclass of `Body` has an ``output``, a last layer
+whose weight and bias the initial model sets to zero; any other module is put behind a
+gate, a learned gain for each output. Optional attributes of a body are those of `Body`.
 """
 
 from skae.nn.architectures._attention import Attention

@@ -28,7 +28,7 @@ class Attention(SequenceArchitecture):
     n_channels : int, default=8
         Values of a position that the dense layers see, and make in the decoder.
     dropout : float, default=0.0
-        Share of values that a step of the training sets to zero.
+        Fraction of values that a step of the training sets to zero.
 
     References
     ----------
@@ -68,7 +68,7 @@ class Attention(SequenceArchitecture):
 
     def _check_options(self):
         self._require_counts("n_layers", "n_heads", "n_units")
-        self._require_share("dropout")
+        self._require_fraction("dropout")
         if self.n_units % self.n_heads:
             raise ValueError(
                 f"n_units={self.n_units} of Attention must be a multiple of "
@@ -90,6 +90,7 @@ class Transformer(Mixer):
         self.n_outputs = width = options.n_units
         self.is_static = not options.dropout
         self.embed = nn.Linear(n_in, width)
+        # Of unit variance: positions must differ from the first step on.
         self.positions = nn.Parameter(torch.randn(length, width))
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -104,9 +105,13 @@ class Transformer(Mixer):
             for _ in range(options.n_layers)
         )
         self.norm = nn.LayerNorm(width)
+        # Each weight is used at every position; attention adds two products of (length,
+        # length) with the width, of queries with keys and of weights with values.
         n_weights = sum(p.numel() for p in self.layers.parameters())
         pairs = 2 * length**2 * width * options.n_layers
         self.n_reused = (length - 1) * n_weights + pairs
+        # About sixteen vectors of a position in each layer: norms, queries, keys,
+        # values, sums, and a hidden layer of twice the width.
         self.n_kept = 16 * length * width * options.n_layers
 
     def forward(self, h: Tensor) -> Tensor:

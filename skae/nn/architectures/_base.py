@@ -1,4 +1,4 @@
-"""What architecture objects share, and the bodies that they make."""
+"""Base classes of architecture objects, and of the bodies that they make."""
 
 import math
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from skae.nn._activations import ACTIVATIONS
-from skae.nn._linear import linear
-from skae.nn._params import Options, is_count
+from skae.nn._params import Options, is_count, module_list
 
 Bodies = tuple[nn.Module | None, nn.Module | None]
 
@@ -52,11 +52,15 @@ class Architecture(Options):
             None is a zero map.
         """
         sizes = sample_shape, hidden_layer_sizes, activation, n_in, n_out
-        return self._plain()._bodies(*sizes)
+        return self._to_python()._bodies(*sizes)
 
     def _bodies(
         self, sample_shape, hidden_layer_sizes, activation, n_in, n_out
     ) -> Bodies:
+        raise NotImplementedError
+
+    def _one_channel(self, n_features: int) -> tuple[int, ...]:
+        """The shape of a row where users give none."""
         raise NotImplementedError
 
     def _row_shape(
@@ -89,7 +93,7 @@ class Architecture(Options):
                     f"{getattr(self, name)!r}."
                 )
 
-    def _require_share(self, name: str) -> None:
+    def _require_fraction(self, name: str) -> None:
         value = getattr(self, name)
         if not isinstance(value, float | int) or not 0 <= value < 1:
             raise ValueError(
@@ -99,6 +103,7 @@ class Architecture(Options):
     def _counts(self, name: str) -> tuple[int, ...]:
         """A sequence of integers from one on, as a tuple."""
         value = getattr(self, name)
+        # A string is iterable as well, by its characters.
         is_sequence = hasattr(value, "__iter__") and not isinstance(value, str)
         if not is_sequence or not all(map(is_count, value)):
             raise ValueError(
@@ -154,7 +159,7 @@ class Body(nn.Module):
     hidden_widths: tuple[int, ...] | None = None
 
     def hidden_values(self, x: Tensor) -> list[Tensor]:
-        """What each hidden layer makes of rows, (n, width), the first layer first."""
+        """Values (n, width) of each hidden layer, the first layer first."""
         raise NotImplementedError
 
 
@@ -163,6 +168,7 @@ class Gain(nn.Module):
 
     def __init__(self, n_out: int):
         super().__init__()
+        # One, so that a body without an initial model computes what its module does.
         self.weight = nn.Parameter(torch.ones(n_out))
         self.bias = None
 
@@ -173,8 +179,8 @@ class Gain(nn.Module):
 class Gated(Body):
     r"""Any module behind a gate: ``gain * module(x)``.
 
-    The start can close the gate of a module of which it knows nothing: with a gain of
-    zero the gain itself has a gradient, and the module as soon as the gain has moved
+    The initial model can close the gate of a module of which it knows nothing: with a
+    gain of zero the gain itself has a gradient, and the module once the gain has moved
     (ReZero; Bachlechner et al., 2021).
 
     References
@@ -187,6 +193,8 @@ class Gated(Body):
         super().__init__()
         self.module = module
         self.output = Gain(n_out)
+        # A user's module may draw, branch on values, or not run in half precision: it
+        # has the traits that it declares.
         self.is_static = getattr(module, "is_static", False)
         self.half_precision = getattr(module, "half_precision", False)
 
@@ -212,9 +220,9 @@ class Dense(nn.Module):
         super().__init__()
         self.n_outputs = widths[-1]
         self.activation = Activation(activation)
-        self.layers = nn.ModuleList(nn.Linear(*sizes) for sizes in pairwise(widths))
+        self.layers = module_list(nn.Linear(*sizes) for sizes in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
-            x = self.activation(linear(x, layer.weight, layer.bias))
+            x = self.activation(F.linear(x, layer.weight, layer.bias))
         return x

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skae.nn._linear import linear
+from skae.nn._params import module_list
 from skae.nn.architectures._base import Activation, Architecture, Body, Dense
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
@@ -81,10 +81,12 @@ class Convolutional(Architecture):
         channels = shape[0], *self._counts("channels")
         sizes = [shape[1:]]
         for _ in channels[1:]:
+            # Half the size, rounded up, is what strides and pooling in ceil mode give.
             sizes.append(tuple(-(-s // 2) for s in sizes[-1]))
         encoder = ConvEncoder(
             self, channels, sizes, hidden_layer_sizes, activation, n_out[0]
         )
+        # Blocks of the likelihood's parameters are further channels of the last map.
         n_maps = n_out[1] // math.prod(shape[1:])  # of each parameter
         channels = n_maps, *channels[1:]
         decoder = ConvDecoder(
@@ -110,28 +112,31 @@ class Convolutional(Architecture):
 class ConvEncoder(Body):
     """Maps (channels[0], *sizes[0]) to dense layers, to outputs."""
 
+    output: nn.Linear
     is_static = True
 
     def __init__(self, options, channels, sizes, hidden, activation, n_out):
         super().__init__()
         self.shape = channels[0], *sizes[0]
         kind = options.kernel_size, options.downsampling, activation
-        self.down = nn.ModuleList(
+        self.down = module_list(
             Down(len(sizes[0]), *pair, *kind) for pair in pairwise(channels)
         )
         widths = channels[-1] * math.prod(sizes[-1]), *hidden
         self.dense = Dense(widths, activation)
         self.output = nn.Linear(widths[-1], n_out, bias=False)
+        # The sizes at which convolutions compute: before pooling, the full size.
         made = sizes[1:] if options.downsampling == "stride" else sizes[:-1]
         self.n_reused, self.n_kept = count(
             [layer.conv for layer in self.down], channels[1:], made
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        # (n, d) to (n, c, height, width), or (n, c, length)
         h = x.unflatten(1, self.shape)
         for layer in self.down:
             h = layer(h)
-        return linear(self.dense(h.flatten(1)), self.output.weight)
+        return F.linear(self.dense(h.flatten(1)), self.output.weight)
 
 
 class ConvDecoder(Body):
@@ -146,15 +151,19 @@ class ConvDecoder(Body):
         self.dense = Dense((n_in, *reversed(hidden), math.prod(self.shape)), activation)
         kind = options.kernel_size, options.upsampling
         ups = [
+            # The last layer, i = 0, has no bias: the skip has one for each output.
             Up(size, n_from, n_to, *kind, bias=i > 0)
             for i, (size, (n_to, n_from)) in enumerate(zip(sizes, pairwise(channels)))
         ]
-        self.output = ups[0].conv
         self.last = ups[0]
-        self.up = nn.ModuleList(reversed(ups[1:]))
+        self.up = module_list(reversed(ups[1:]))
         self.n_reused, self.n_kept = count(
             [up.conv for up in ups], channels[1:], sizes[:-1]
         )
+
+    @property  # and no second name: a state holds each parameter once
+    def output(self) -> nn.Module:  # type: ignore[override]
+        return self.last.conv
 
     def forward(self, z: Tensor) -> Tensor:
         h = channels_last(self.dense(z).unflatten(1, self.shape))
@@ -169,11 +178,13 @@ def count(convolutions, channels, sizes) -> tuple[int, int]:
     n_products = sum(
         c.weight.numel() * (p - 1) for c, p in zip(convolutions, positions)
     )
+    # Convolution, activation and pooling each keep a map for the backward pass.
     return n_products, 3 * sum(c * p for c, p in zip(channels, positions))
 
 
 def conv_block(n_dims: int, n_in: int, n_out: int, kernel_size: int, **options):
     """A convolution that keeps the size, but for its stride."""
+    # An odd kernel has as many positions on both sides.
     padding = kernel_size // 2
     return _CONVOLUTIONS[n_dims](n_in, n_out, kernel_size, padding=padding, **options)
 
@@ -211,11 +222,13 @@ class Up(nn.Module):
                 bias=bias,
             )
         else:
+            # Each group of 2**n_dims channels becomes one map of twice the size.
             n_made = n_out * 2**n_dims if kind == "pixel_shuffle" else n_out
             self.conv = conv_block(n_dims, n_in, n_made, kernel_size, bias=bias)
 
     def forward(self, h: Tensor) -> Tensor:
         if self.kind == "nearest":
+            # Cut before the convolution: it need not compute what would be cut off.
             h = F.interpolate(h, scale_factor=2, mode="nearest")
             return self.conv(cut(h, self.size))
         h = self.conv(h)

@@ -15,9 +15,9 @@ def make_bodies(
     activation: str,
     n_in: tuple[int, int],
     n_out: tuple[int, int],
-) -> Bodies:
-    """The bodies of `architecture`, checked; one that the start cannot silence is put
-    behind a gate.
+) -> tuple[Body | None, Body | None]:
+    """The bodies of `architecture`, checked; modules that are no `Body`, whose last
+    layer is not known, are put behind a gate.
 
     Raises
     ------
@@ -42,12 +42,11 @@ def make_bodies(
             f"the decoder body; got {bodies!r}."
         )
     sides = zip(("encoder", "decoder"), bodies, n_in, n_out)
-    return tuple(_checked(*side) for side in sides)
+    encoder, decoder = (_checked(*side) for side in sides)
+    return encoder, decoder
 
 
-def _checked(
-    side: str, body: nn.Module | None, n_in: int, n_out: int
-) -> nn.Module | None:
+def _checked(side: str, body: nn.Module | None, n_in: int, n_out: int) -> Body | None:
     if body is None:
         return None
     if not isinstance(body, nn.Module):
@@ -56,13 +55,15 @@ def _checked(
             f"{body!r}."
         )
     _check_sizes(side, body, n_in, n_out)
-    return body if _is_silenced(body, n_in) else Gated(body, n_out)
+    return body if isinstance(body, Body) else Gated(body, n_out)
 
 
 @torch.no_grad()
 def _check_sizes(side: str, body: nn.Module, n_in: int, n_out: int) -> None:
+    # Two rows: a body that merges rows would pass with one.
     zeros = torch.zeros(2, n_in)
     try:
+        # In evaluation, so that batch normalisation and dropout change nothing.
         value = body.eval()(zeros)
     except Exception as error:
         raise ValueError(
@@ -77,21 +78,3 @@ def _check_sizes(side: str, body: nn.Module, n_in: int, n_out: int) -> None:
             f"The {side} body of architecture must map rows of shape (2, {n_in}) to "
             f"(2, {n_out}); got {found}."
         )
-
-
-@torch.no_grad()
-def _is_silenced(body: nn.Module, n_in: int) -> bool:
-    """Whether zeros in the body's `output` layer make the body zero."""
-    if isinstance(body, Body):
-        return True
-    output = getattr(body, "output", None)
-    if not isinstance(getattr(output, "weight", None), nn.Parameter):
-        return False
-    saved = [(p, p.clone()) for p in output.parameters()]
-    for p, _ in saved:
-        p.zero_()
-    value = body.eval()(torch.linspace(-1, 1, 2 * n_in).reshape(2, n_in))
-    body.train()
-    for p, kept in saved:
-        p.copy_(kept)
-    return not value.any()

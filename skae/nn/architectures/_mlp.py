@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skae.nn._activations import ACTIVATIONS
-from skae.nn._linear import linear
+from skae.nn._params import module_list
 from skae.nn.architectures._base import Architecture, Body
 
 
@@ -23,7 +23,7 @@ class MLP(Architecture):
     Parameters
     ----------
     dropout : float, default=0.0
-        Share of each hidden layer's values that a step of the training sets to zero
+        Fraction of each hidden layer's values that a step of the training sets to zero
         [2]_. For tables of few rows.
     layer_norm : bool, default=False
         Whether the values of a layer are normalised within their row before the
@@ -72,7 +72,7 @@ class MLP(Architecture):
         self.decoder_layer_sizes = decoder_layer_sizes
 
     def _bodies(self, sample_shape, hidden_layer_sizes, activation, n_in, n_out):
-        self._require_share("dropout")
+        self._require_fraction("dropout")
         widths = hidden_layer_sizes, tuple(reversed(hidden_layer_sizes))
         if self.decoder_layer_sizes is not None:
             widths = hidden_layer_sizes, self._counts("decoder_layer_sizes")
@@ -98,6 +98,8 @@ class MLPBody(Body):
     outputs within its last product, and `bias` to all. Its own output layer has none.
     """
 
+    output: nn.Linear
+    hidden_widths: tuple[int, ...]
     carries_skip = True
     is_static = True
 
@@ -114,32 +116,30 @@ class MLPBody(Body):
         self.activation = activation
         self.dropout, self.residual = dropout, residual
         if dropout:
+            # Dropout draws: a recorded step would drop the same values each time.
             self.is_static = False
         *hidden, output = pairwise(widths)
-        self.hidden = nn.ModuleList(nn.Linear(*sizes) for sizes in hidden)
-        widths = [width for _, width in hidden] if layer_norm else []
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
+        self.hidden = module_list(nn.Linear(*sizes) for sizes in hidden)
+        self.hidden_widths = tuple(width for _, width in hidden)
+        self.n_kept = sum(self.hidden_widths)
+        normed = self.hidden_widths if layer_norm else ()
+        self.norms = module_list(nn.LayerNorm(width) for width in normed)
+        # The skip has a bias for each output already.
         self.output = nn.Linear(*output, bias=False)
-
-    @property
-    def n_kept(self) -> int:
-        return sum(self.hidden_widths)
-
-    @property
-    def hidden_widths(self) -> tuple[int, ...]:
-        return tuple(layer.out_features for layer in self.hidden)
 
     def hidden_values(self, x: Tensor) -> list[Tensor]:
         activation = ACTIVATIONS[self.activation]
         values = []
         h = x
         for i, layer in enumerate(self.hidden):
-            value = linear(h, layer.weight, layer.bias)
+            # (n, width); not by the module's call, whose hooks cost a small layer time.
+            value = F.linear(h, layer.weight, layer.bias)
             if self.norms:
                 value = self.norms[i](value)
             value = activation(value)
             if self.dropout:
                 value = F.dropout(value, self.dropout, self.training)
+            # Only layers whose input and output have one width are residual.
             is_added = self.residual and layer.in_features == layer.out_features
             h = h + value if is_added else value
             values.append(h)
@@ -148,9 +148,11 @@ class MLPBody(Body):
     def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
         h = self.hidden_values(x)[-1]
         if skip is None:
-            return linear(h, self.output.weight)
+            return F.linear(h, self.output.weight)
+        # One product with the bias instead of a product and a sum.
         weight, bias = skip
-        value = linear(h, self.output.weight, bias)
+        value = F.linear(h, self.output.weight, bias)
         if len(weight) == len(bias):
             return value.addmm_(x, weight.T)  # in place: a copy costs as much
-        return value + F.pad(linear(x, weight), (0, len(bias) - len(weight)))
+        # The skip adds to the means, and zeros to the likelihood's other parameters.
+        return value + F.pad(F.linear(x, weight), (0, len(bias) - len(weight)))

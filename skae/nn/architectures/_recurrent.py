@@ -94,8 +94,10 @@ class RecurrentLayers(Mixer):
             bidirectional=options.bidirectional,
         )
         self.n_outputs = options.n_units * (1 + options.bidirectional)
+        # Each weight is used at every position; the first use is counted as a weight.
         n_weights = sum(p.numel() for p in self.rnn.parameters())
         self.n_reused = (length - 1) * n_weights
+        # Gates and states of a cell at each position, in float32.
         self.n_kept = 8 * length * options.n_layers * self.n_outputs
 
     def train(self, mode: bool = True) -> "RecurrentLayers":

@@ -1,12 +1,12 @@
-"""What the architectures of sequences share: dense layers around a mixer of positions.
+"""Base of the architectures of sequences: dense layers around a mixer of positions.
 
 A pooled summary of a sequence stays near PCA for long. So `n_channels` values of each
 position lead to the dense layers, and in the decoder the dense layers make as many.
 """
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from skae.nn._linear import linear
 from skae.nn.architectures._base import Architecture, Body, Dense
 
 
@@ -34,6 +34,7 @@ class SequenceArchitecture(Architecture):
     """Base of the architectures of rows (length, features); a subclass has the option
     `n_channels`, checks its options and makes its mixer."""
 
+    n_channels: int
     _n_dims = (2,)
     _shapes = "(length, features)"
 
@@ -49,6 +50,7 @@ class SequenceArchitecture(Architecture):
             Dense((shape[0] * self.n_channels, *hidden_layer_sizes), activation),
             n_out[0],
         )
+        # The decoder's dense layers mirror the encoder's.
         backwards = n_in[1], *reversed(hidden_layer_sizes), shape[0] * self.n_channels
         decoder = SequenceDecoder(
             self._make_mixer(self.n_channels, shape[0], activation),
@@ -70,7 +72,9 @@ class SequenceArchitecture(Architecture):
 
 
 class SequenceBody(Body):
-    """What both sides share: what the mixer says of itself."""
+    """Base of both sides; its traits are those of the mixer."""
+
+    output: nn.Linear
 
     def __init__(self, mixer: Mixer, dense: Dense):
         super().__init__()
@@ -89,8 +93,9 @@ class SequenceEncoder(SequenceBody):
         self.output = nn.Linear(dense.n_outputs, n_out, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        # (n, length, features) to (n, length, n_channels)
         h = self.narrow(self.mixer(x.unflatten(1, self.shape)))
-        return linear(self.dense(h.flatten(1)), self.output.weight)
+        return F.linear(self.dense(h.flatten(1)), self.output.weight)
 
 
 class SequenceDecoder(SequenceBody):
@@ -102,6 +107,9 @@ class SequenceDecoder(SequenceBody):
         self.output = nn.Linear(mixer.n_outputs, n_values, bias=False)
 
     def forward(self, z: Tensor) -> Tensor:
+        # (n, length, n_outputs)
         h = self.mixer(self.dense(z).unflatten(1, self.channels))
+        # Blocks of the likelihood's parameters come first in a flat row: (n, length,
+        # n_params, features) to (n, n_params, length, features).
         blocks = self.output(h).unflatten(2, (self.n_params, -1))
         return blocks.transpose(1, 2).flatten(1)

@@ -1,4 +1,6 @@
-"""What likelihoods share."""
+"""The contract of likelihoods, and its defaults."""
+
+import copy
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ class Likelihood(nn.Module):
 
     A subclass offers ``log_prob(params, x) -> (n,)``, summed over the features,
     ``mean(params)`` and ``sample(params, generator)``, all with a row in each line,
-    ``log_probs(params, x) -> (n, d)``, the terms of that sum, for rows of which cells
+    ``log_probs(params, x) -> (n, d)``, the terms of that sum, for rows of which entries
     are missing, and what differs from the defaults below. Parameters come from the
     decoder in `n_params` blocks of `n_features`; the first block places the mean.
     """
@@ -20,7 +22,7 @@ class Likelihood(nn.Module):
     is_scaled = False
     is_density = True  # otherwise a loss in the units of the data
     support = "finite numbers"
-    n_noises = 0  # that rows can tell in closed form
+    n_noises = 0  # noise scales whose best value has a closed form
 
     def __init__(self, n_features: int):
         super().__init__()
@@ -31,7 +33,15 @@ class Likelihood(nn.Module):
         return self.log_probs(params, x).sum(-1)
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
-        """What each feature (n, d) adds to it."""
+        """Summand (n, d) of each feature."""
+        raise NotImplementedError
+
+    def mean(self, params: Tensor) -> Tensor:
+        """Means (n, d) of rows."""
+        raise NotImplementedError
+
+    def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
+        """A draw (n, d) of each row."""
         raise NotImplementedError
 
     def by_columns(self) -> list[tuple["Likelihood", Tensor]]:
@@ -47,7 +57,15 @@ class Likelihood(nn.Module):
         """Mask (d,) of the features that are modelled centred and scaled."""
         return torch.full((self.n_features,), self.is_scaled)
 
-    def refresh(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def config(self) -> dict:
+        """Arguments of the constructor that make a likelihood of this structure."""
+        return {"n_features": self.n_features}
+
+    def copy(self) -> "Likelihood":
+        """A likelihood with parameters of its own."""
+        return copy.deepcopy(self)
+
+    def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Rows (n, d) as a step of the training sees them."""
         return x
 
@@ -55,7 +73,7 @@ class Likelihood(nn.Module):
         """Mask (n, d) of the values in the support."""
         return X.isfinite()
 
-    def start(
+    def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Parameters of a row that is like any other, and a linear model around it.
@@ -74,31 +92,35 @@ class Likelihood(nn.Module):
 
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
         """Deviations (n, n_noises), whose mean over rows is the noise that suits them
-        best; zero where cells of `x` are missing (NaN)."""
+        best; zero where entries of `x` are missing (NaN)."""
         return params.new_zeros(*params.shape[:-1], 0)
 
-    def observed_shares(self, x: Tensor) -> Tensor:
-        """Share (n, n_noises) of the cells of each noise that are not missing."""
+    def observed_fractions(self, x: Tensor) -> Tensor:
+        """Fraction (n, n_noises) of the entries of each noise that are not missing."""
         return x.new_zeros(*x.shape[:-1], 0)
 
     def log_density(
-        self, deviations: Tensor, noise: Tensor, shares: Tensor | float = 1.0
+        self, deviations: Tensor, noise: Tensor, fractions: Tensor | float = 1.0
     ) -> Tensor:
-        """Log-density (n,) of what deviates so, in that share of the cells."""
+        """Log-density (n,) of such deviations, in that fraction of the entries."""
         return deviations.new_zeros(len(deviations))
 
+    def set_noise(self, noise: Tensor | float) -> None:
+        """Set the noise scales (n_noises,), where there are any."""
+
     def set_noise_variance(self, variance: Tensor | float) -> None:
-        """Start from this variance of a feature, where it is learned."""
+        """Set the initial variance of a feature, where it is learned."""
 
     def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
         """Log-density of the data, of which those modelled were divided by `scale`
-        (d,), or (n, d) with ones for missing cells; all ones where they were not.
+        (d,), or (n, d) with ones for missing entries; all ones where they were not.
         An error, whose features have one scale, is always given (d,)."""
         return log_prob - scale.log().sum(-1)
 
 
-def smoothed_share(mean: Tensor, n_rows: int) -> Tensor:
-    """Shares kept off zero and one by half a count each (Krichevsky and Trofimov)."""
+def smoothed_probability(mean: Tensor, n_rows: int) -> Tensor:
+    """Probabilities kept off zero and one by half a count each (Krichevsky and
+    Trofimov, 1981)."""
     return (mean * n_rows + 0.5) / (n_rows + 1)
 
 

@@ -1,12 +1,12 @@
-"""Independent binary features, or shares between zero and one."""
+"""Independent binary features, or values between zero and one."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skae.nn._precision import single
+from skae.nn._outputs import to_float32
 from skae.nn._random import uniform_like
-from skae.nn.likelihoods._base import Likelihood, smoothed_share
+from skae.nn.likelihoods._base import Likelihood, smoothed_probability
 
 
 class Bernoulli(Likelihood):
@@ -20,7 +20,9 @@ class Bernoulli(Likelihood):
     support = "values in [0, 1] (MinMaxScaler makes them)"
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
-        params = single(params)
+        params = to_float32(params)
+        # From logits: a probability that rounds to zero or one would have an infinite
+        # logarithm.
         return x * params - F.softplus(params)
 
     def mean(self, params: Tensor) -> Tensor:
@@ -33,11 +35,13 @@ class Bernoulli(Likelihood):
     def contains(self, X: Tensor) -> Tensor:
         return (X >= 0) & (X <= 1)
 
-    def start(
+    def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Pearson residuals, and the logits that they stand for."""
-        p = smoothed_share(mean, n_rows)
+        p = smoothed_probability(mean, n_rows)
+        # Pearson residuals (x - p) / (p (1 - p))^(1/2) have variance one; the slope of
+        # the logit is 1 / (p (1 - p)).
         factor = (p * (1 - p)).rsqrt()
         return p.logit(), factor, factor
 
@@ -50,6 +54,6 @@ class BinarizedBernoulli(Bernoulli):
     networks. ICML.
     """
 
-    def refresh(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
         uniform = uniform_like(x, generator)
         return (uniform < x).to(x.dtype)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from skae.nn._precision import single
-from skae.nn.likelihoods._base import Likelihood, smoothed_share
+from skae.nn._outputs import to_float32
+from skae.nn.likelihoods._base import Likelihood, smoothed_probability
 
 # A sum of one-hot columns in float32 differs from one by rounding.
 _ROUNDING = 1e-4
@@ -15,13 +15,14 @@ class Categorical(Likelihood):
 
     .. math:: \\log p(x | \\eta) = \\sum_j x_j \\eta_j - \\log \\sum_j e^{\\eta_j}
 
-    Also defined for rows of shares, which sum to one.
+    Also defined for rows of probabilities, which sum to one.
     """
 
-    support = "one-hot rows, or shares that sum to one"
+    support = "one-hot rows, or probabilities that sum to one"
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
-        return x * single(params).log_softmax(-1)
+        # Logits are defined up to a constant, which `log_softmax` removes.
+        return x * to_float32(params).log_softmax(-1)
 
     def mean(self, params: Tensor) -> Tensor:
         return params.softmax(-1)
@@ -31,14 +32,15 @@ class Categorical(Likelihood):
         return torch.zeros_like(params).scatter_(-1, chosen, 1.0)
 
     def contains(self, X: Tensor) -> Tensor:
-        is_share = (X >= 0) & (X <= 1)
+        is_probability = (X >= 0) & (X <= 1)
         sums_to_one = (X.sum(-1, keepdim=True) - 1).abs() <= _ROUNDING
         # A row with a bad value is bad for that value alone.
-        return is_share & (sums_to_one | ~is_share.all(-1, keepdim=True))
+        return is_probability & (sums_to_one | ~is_probability.all(-1, keepdim=True))
 
-    def start(
+    def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Pearson residuals, and the logits that they stand for."""
-        p = smoothed_share(mean, n_rows)
+        p = smoothed_probability(mean, n_rows)
+        # Residuals (x - p) / p^(1/2) make up the chi-squared statistic.
         return p.log(), p.rsqrt(), p.rsqrt()

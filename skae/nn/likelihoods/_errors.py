@@ -5,7 +5,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skae.nn._random import laplace_like, normal_like
-from skae.nn._squares import sum_of_squares
 from skae.nn.likelihoods._base import Likelihood
 
 
@@ -29,6 +28,7 @@ class Error(Likelihood):
 
     def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
         """The error of the data themselves, which were divided by `scale`."""
+        # All features have one scale, as for PCA: its power is that of the unit.
         return log_prob * scale.flatten()[0] ** self.power
 
     def _error(self, params: Tensor, x: Tensor) -> Tensor:
@@ -41,10 +41,8 @@ class SquaredError(Error):
     power = 2
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
+        # The deviation of the normal whose log-density is minus the squared error.
         return params + 0.5**0.5 * normal_like(params, generator)
-
-    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        return -sum_of_squares(params - x)
 
     def _error(self, params: Tensor, x: Tensor) -> Tensor:
         return (params - x).square()

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from skae.nn._random import normal_like
-from skae.nn._squares import sum_of_squares
 from skae.nn.likelihoods._noise import Noise
 
 
@@ -31,16 +30,12 @@ class Gaussian(Noise):
     def _deviation(self, residual: Tensor) -> Tensor:
         return residual.square()
 
-    def _mean_deviations(self, residuals: Tensor) -> Tensor:
-        if not self.is_shared:
-            return super()._mean_deviations(residuals)
-        return sum_of_squares(residuals).unsqueeze(-1) / self.n_features
-
     def _log_density(
-        self, deviation: Tensor, log_noise: Tensor, share: Tensor | float = 1.0
+        self, deviation: Tensor, log_noise: Tensor, fraction: Tensor | float = 1.0
     ) -> Tensor:
+        # The logarithm of the variance learns; the precision is its exponential.
         constant = log_noise + math.log(2 * math.pi)
-        return -0.5 * (deviation * (-log_noise).exp() + share * constant)
+        return -0.5 * (deviation * (-log_noise).exp() + fraction * constant)
 
 
 class DiagonalGaussian(Gaussian):

@@ -15,11 +15,12 @@ class Laplace(Noise):
     .. math:: \\log p(x | \\mu) = -\\frac{\\lVert x - \\mu \\rVert_1}{b} - d \\log 2 b
 
     A reconstruction is then a median rather than a mean, and single large errors weigh
-    less than under a normal law.
+    less than under a normal distribution.
     """
 
     @property
     def variance(self) -> Tensor:
+        # The noise is the scale b, the mean absolute deviation; the variance 2 b^2.
         return 2 * self.noise.square()
 
     def set_noise_variance(self, variance: Tensor | float) -> None:
@@ -32,7 +33,7 @@ class Laplace(Noise):
         return residual.abs()
 
     def _log_density(
-        self, deviation: Tensor, log_noise: Tensor, share: Tensor | float = 1.0
+        self, deviation: Tensor, log_noise: Tensor, fraction: Tensor | float = 1.0
     ) -> Tensor:
         constant = log_noise + math.log(2)
-        return -deviation * (-log_noise).exp() - share * constant
+        return -deviation * (-log_noise).exp() - fraction * constant

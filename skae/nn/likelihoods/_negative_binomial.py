@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skae.nn._precision import single
+from skae.nn._outputs import to_float32
+from skae.nn._random import standard_gamma
 from skae.nn.likelihoods._base import Likelihood, smoothed_rate
 from skae.nn.likelihoods._poisson import LARGEST_LOG_MEAN
 
-# Sizes beyond which the law cannot be told from Poisson's, or from none.
+# Sizes beyond which the counts are Poisson's to rounding, or nearly all zero.
 _SMALLEST_SIZE, _LARGEST_SIZE = 1e-2, 1e4
 
 
@@ -29,8 +30,9 @@ class NegativeBinomial(Likelihood):
         self.log_size = nn.Parameter(torch.full((n_features,), size).log())
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
-        params = single(params).clamp(max=LARGEST_LOG_MEAN)
+        params = to_float32(params).clamp(max=LARGEST_LOG_MEAN)
         log_size, size = self.log_size, self.log_size.exp()
+        # log(mu / r): softplus keeps both logarithms of the density finite.
         log_odds = params - log_size
         count = torch.lgamma(x + size) - torch.lgamma(size) - torch.lgamma(x + 1)
         failure = size * F.softplus(log_odds)
@@ -42,20 +44,26 @@ class NegativeBinomial(Likelihood):
 
     def sample(self, params: Tensor, generator: torch.Generator) -> Tensor:
         size = self.log_size.detach().exp().to(params.dtype).expand(params.shape)
-        gamma = torch._standard_gamma(size.contiguous(), generator=generator) / size
+        # A Poisson count whose rate is mu times a gamma draw of mean 1 and variance
+        # 1/r.
+        gamma = standard_gamma(size, generator) / size
         return torch.poisson(self.mean(params) * gamma, generator=generator)
 
     def contains(self, X: Tensor) -> Tensor:
         return (X >= 0) & (X == X.round())
 
     @torch.no_grad()
-    def start(
+    def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sizes by moments, Pearson residuals, and the log-means they stand for."""
         rate = smoothed_rate(mean, n_rows)
+        # From variance = mu + mu^2 / r; counts that vary less than Poisson's have the
+        # largest size.
         size = rate.square() / (variance - rate).clamp(min=1e-30)
         size = size.clamp(_SMALLEST_SIZE, _LARGEST_SIZE)
         self.log_size.copy_(size.log())
+        # Standard deviation of a count, by which Pearson residuals are divided; the
+        # slope of the logarithm is 1 / mu.
         deviation = (rate + rate.square() / size).sqrt()
         return rate.log(), 1 / deviation, deviation / rate

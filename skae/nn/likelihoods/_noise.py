@@ -1,4 +1,4 @@
-"""Location families whose noise rows can tell in closed form."""
+"""Location families whose best noise scale has a closed form."""
 
 import math
 
@@ -32,15 +32,16 @@ class Noise(Likelihood):
         self.log_noise.copy_(torch.as_tensor(noise, dtype=torch.float64).log())
 
     def deviations(self, params: Tensor, x: Tensor) -> Tensor:
+        # Zero for missing entries (NaN), which `observed_fractions` accounts for.
         return self._means(self._deviation(params - x).where(~x.isnan(), 0))
 
-    def observed_shares(self, x: Tensor) -> Tensor:
+    def observed_fractions(self, x: Tensor) -> Tensor:
         return self._means((~x.isnan()).to(x.dtype))
 
     def log_density(
-        self, deviations: Tensor, noise: Tensor, shares: Tensor | float = 1.0
+        self, deviations: Tensor, noise: Tensor, fractions: Tensor | float = 1.0
     ) -> Tensor:
-        return self._sum_density(deviations, noise.log(), shares)
+        return self._sum_density(deviations, noise.log(), fractions)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         return self._sum_density(self._mean_deviations(params - x), self.log_noise)
@@ -55,24 +56,28 @@ class Noise(Likelihood):
         return self._means(self._deviation(residuals))
 
     def _means(self, values: Tensor) -> Tensor:
-        """Of each noise's features."""
+        """Means over the features of each noise, (..., n_noises)."""
         if not self.is_shared:
             return values
+        # Summed in float32 at least: half precision loses small terms of many.
         total = values.sum(-1, keepdim=True, dtype=self.log_noise.dtype)
         return total / self.n_features
 
     def _sum_density(
-        self, deviations: Tensor, log_noise: Tensor, shares: Tensor | float = 1.0
+        self, deviations: Tensor, log_noise: Tensor, fractions: Tensor | float = 1.0
     ) -> Tensor:
-        terms = self._log_density(deviations, log_noise, shares).sum(-1)
+        # The density of d values of one noise depends on them by their mean deviation
+        # alone, so that a row needs one term instead of d.
+        terms = self._log_density(deviations, log_noise, fractions).sum(-1)
         return terms * self.n_features if self.is_shared else terms
 
     def _deviation(self, residual: Tensor) -> Tensor:
-        """Of each value, whose mean is the noise."""
+        """Deviation of each value, whose mean is the noise."""
         raise NotImplementedError
 
     def _log_density(
-        self, deviation: Tensor, log_noise: Tensor, share: Tensor | float = 1.0
+        self, deviation: Tensor, log_noise: Tensor, fraction: Tensor | float = 1.0
     ) -> Tensor:
-        """Of each value; of a mean over features, that share of which is observed."""
+        """Log-density of each value; or of a mean over features, of which that fraction
+        is observed."""
         raise NotImplementedError

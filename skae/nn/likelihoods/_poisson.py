@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skae.nn._precision import single
+from skae.nn._outputs import to_float32
 from skae.nn.likelihoods._base import Likelihood, smoothed_rate
 
 # Logarithm of the largest mean count: beyond it float32 overflows in what follows.
@@ -19,7 +19,7 @@ class Poisson(Likelihood):
     support = "counts: integers >= 0"
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
-        params = single(params).clamp(max=LARGEST_LOG_MEAN)
+        params = to_float32(params).clamp(max=LARGEST_LOG_MEAN)
         return x * params - params.exp() - torch.lgamma(x + 1)
 
     def mean(self, params: Tensor) -> Tensor:
@@ -31,9 +31,10 @@ class Poisson(Likelihood):
     def contains(self, X: Tensor) -> Tensor:
         return (X >= 0) & (X == X.round())
 
-    def start(
+    def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Pearson residuals, and the log-means that they stand for."""
         rate = smoothed_rate(mean, n_rows)
+        # Pearson residuals (x - mu) / mu^(1/2); the slope of the logarithm is 1 / mu.
         return rate.log(), rate.rsqrt(), rate.rsqrt()

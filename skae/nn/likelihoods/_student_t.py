@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from skae.nn._precision import single
-from skae.nn._random import normal_like
+from skae.nn._outputs import to_float32
+from skae.nn._random import normal_like, standard_gamma
 from skae.nn.likelihoods._base import Likelihood
 
 
@@ -43,6 +43,7 @@ class StudentT(Likelihood):
         variance = torch.as_tensor(variance, dtype=torch.float64).to(
             self.log_scale.device
         )
+        # The variance of Student's t is s^2 df / (df - 2).
         squared_scale = variance * (self.df - 2) / self.df
         self.log_scale.copy_(0.5 * squared_scale.log())
 
@@ -56,7 +57,8 @@ class StudentT(Likelihood):
 
     def _terms(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         df, log_scale = self.df, self.log_scale
-        scaled = (x - single(params)) * (-log_scale).exp()
+        # In units of the scale, (n, d); log1p keeps the digits of small residuals.
+        scaled = (x - to_float32(params)) * (-log_scale).exp()
         constant = (
             torch.lgamma((df + 1) / 2)
             - torch.lgamma(df / 2)
@@ -72,5 +74,5 @@ class StudentT(Likelihood):
         normal = normal_like(params, generator)
         half = (self.df / 2).detach().to(params.dtype).expand(params.shape)
         # Chi-squared over its degrees of freedom.
-        share = torch._standard_gamma(half.contiguous(), generator=generator) / half
-        return params + self.log_scale.exp() * normal * share.rsqrt()
+        ratio = standard_gamma(half, generator) / half
+        return params + self.log_scale.exp() * normal * ratio.rsqrt()

@@ -1,8 +1,9 @@
 """Penalties, which the objective adds to the loss: one file each."""
 
 from skae.nn.penalties._adversarial import Adversarial
-from skae.nn.penalties._base import Given, Penalty, Weighted
+from skae.nn.penalties._base import CallablePenalty, Penalty, PenaltySum
 from skae.nn.penalties._contractive import Contractive
+from skae.nn.penalties._make import make_penalty
 from skae.nn.penalties._mmd import MMD
 from skae.nn.penalties._orthogonal import Orthogonal
 from skae.nn.penalties._sparsity import L1, KLSparsity
@@ -23,11 +24,12 @@ __all__ = [
     "MMD",
     "PENALTIES",
     "Adversarial",
+    "CallablePenalty",
     "Contractive",
-    "Given",
     "KLSparsity",
     "Orthogonal",
     "Penalty",
+    "PenaltySum",
     "TotalCorrelation",
-    "Weighted",
+    "make_penalty",
 ]

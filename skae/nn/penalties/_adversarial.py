@@ -4,6 +4,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from skae.nn._model import LatentModel
+from skae.nn._outputs import Terms
 from skae.nn._params import is_count
 from skae.nn.penalties._base import Penalty, prior_draws
 
@@ -38,17 +40,20 @@ class Adversarial(Penalty):
             )
         self.hidden_layer_sizes = hidden_layer_sizes
 
-    def start(self, n_components: int) -> None:
+    def build(self, n_components: int) -> None:
         layers, width = [], n_components
         for size in self.hidden_layer_sizes:
             layers += [nn.Linear(width, size), nn.LeakyReLU(0.2)]
             width = size
         self.discriminator = nn.Sequential(*layers, nn.Linear(width, 1))
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         z, drawn = terms.z, prior_draws(terms)
+        # Detached codes: the discriminator's terms do not train the encoder.
         of_drawn, of_codes = self.discriminator(drawn), self.discriminator(z.detach())
         weights = self.discriminator.state_dict()  # detached
+        # And its detached weights: the encoder's term does not train the discriminator.
         deceived = functional_call(self.discriminator, weights, z)
+        # softplus(-a) = -log sigmoid(a), finite for all logits, (n, 1)
         losses = F.softplus(-of_drawn) + F.softplus(of_codes) + F.softplus(-deceived)
         return losses.mean()

@@ -1,16 +1,19 @@
-"""What penalties share."""
+"""The contract of penalties, and their sum."""
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
-from skae.nn._params import Options
-from skae.nn._precision import single
+from skae.nn._model import LatentModel
+from skae.nn._outputs import Terms, to_float32
+from skae.nn._params import Options, module_list
 
 
 class Penalty(Options, nn.Module):
-    """What the objective adds to the loss; the contract.
+    """A term that the objective adds to the loss; the contract.
 
     Called with the model, the standardized rows (n, d) and their `Terms`, it returns
     one value per row, or one for all rows. Own parameters train with the model. Options
@@ -23,58 +26,50 @@ class Penalty(Options, nn.Module):
     is_comparable = True
     # Whether it asks the codes to follow the prior.
     matches_prior = False
-    # Whether it asks what only a posterior can say.
+    # Whether it needs a posterior with a density.
     needs_posterior = False
 
-    def start(self, n_components: int) -> None:
+    def build(self, n_components: int) -> None:
         """Make own parameters, where there are any, for codes of this size."""
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         raise NotImplementedError
 
 
-class Given(Penalty):
+class CallablePenalty(Penalty):
     """A callable of the user's as a penalty."""
 
     def __init__(self, function: Callable):
         super().__init__()
         self.function = function
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         return self.function(model, x, terms)
 
 
-class Weighted(Penalty):
+class PenaltySum(Penalty):
     """Sum of penalties, each with its weight."""
 
     def __init__(self, penalties: list[Penalty], weights: list[float]):
         super().__init__()
-        self.penalties, self.weights = nn.ModuleList(penalties), weights
+        self.penalties, self.weights = module_list(penalties), weights
+        self.is_comparable = all(one.is_comparable for one in penalties)
+        self.matches_prior = any(one.matches_prior for one in penalties)
+        self.needs_posterior = any(one.needs_posterior for one in penalties)
 
-    @property
-    def is_comparable(self) -> bool:
-        return all(penalty.is_comparable for penalty in self.penalties)
-
-    @property
-    def matches_prior(self) -> bool:
-        return any(penalty.matches_prior for penalty in self.penalties)
-
-    @property
-    def needs_posterior(self) -> bool:
-        return any(penalty.needs_posterior for penalty in self.penalties)
-
-    def start(self, n_components: int) -> None:
+    def build(self, n_components: int) -> None:
         for penalty in self.penalties:
-            penalty.start(n_components)
+            penalty.build(n_components)
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
-        terms = terms._replace(z=single(terms.z))
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
+        # Distances and logarithms of codes need more digits than half precision has.
+        terms = terms._replace(z=to_float32(terms.z))
         values = [_checked(penalty, model, x, terms) for penalty in self.penalties]
         weights = [w * p.strength for w, p in zip(self.weights, self.penalties)]
-        return sum(weight * value for weight, value in zip(weights, values))
+        return reduce(torch.add, map(operator.mul, weights, values))
 
 
-def _checked(penalty: Penalty, model: nn.Module, x: Tensor, terms) -> Tensor:
+def _checked(penalty: Penalty, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
     value = penalty(model, x, terms)
     if not isinstance(value, Tensor):
         raise TypeError(
@@ -89,7 +84,7 @@ def _checked(penalty: Penalty, model: nn.Module, x: Tensor, terms) -> Tensor:
     return value
 
 
-def prior_draws(terms) -> Tensor:
+def prior_draws(terms: Terms) -> Tensor:
     """As many draws from the prior as there are codes (n, k); the prior is standard
     normal where the model has none."""
     if terms.prior is None:

@@ -1,11 +1,14 @@
 """Encoders that react little to their input."""
 
+from functools import reduce
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from skae.nn._model import LatentModel
+from skae.nn._outputs import Terms, to_float32
 from skae.nn._params import is_count
-from skae.nn._precision import single
 from skae.nn.penalties._base import Penalty
 
 
@@ -33,10 +36,12 @@ class Contractive(Penalty):
             raise ValueError(f"n_exact must be an integer >= 1; got {n_exact!r}.")
         self.n_exact = n_exact
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         is_training = torch.is_grad_enabled()
         # Only the plain kernel of attention has a second derivative.
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            # A fresh leaf: the gradient is with respect to the rows themselves, also
+            # where evaluation has switched gradients off.
             x = x.detach().requires_grad_()
             code = model.encode(x).mean
             slopes = [
@@ -45,11 +50,12 @@ class Contractive(Penalty):
                     x,
                     direction.expand_as(code),
                     retain_graph=True,
+                    # The penalty's own gradient is a second derivative.
                     create_graph=is_training,
                 )[0]
                 for direction in self._directions(code)
             ]
-        return sum(single(slope).square().sum(1) for slope in slopes)
+        return reduce(torch.add, (to_float32(s).square().sum(1) for s in slopes))
 
     def _directions(self, code: Tensor) -> Tensor:
         """Vectors (m, 1 or n, k) whose products with the Jacobian are squared."""
@@ -57,5 +63,6 @@ class Contractive(Penalty):
         eye = torch.eye(k, dtype=code.dtype, device=code.device)
         if k <= self.n_exact:
             return eye.unsqueeze(1)
+        # E |s' J|^2 = |J|^2 for random signs s; the factor makes the sum a mean.
         signs = torch.randint(0, 2, (self.n_exact, n, k), device=code.device)
         return (2 * signs - 1).to(code.dtype) * self.n_exact**-0.5

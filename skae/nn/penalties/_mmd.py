@@ -1,8 +1,12 @@
 """Distance between the codes of a batch and draws from the prior."""
 
-import torch
-from torch import Tensor, nn
+from functools import reduce
 
+import torch
+from torch import Tensor
+
+from skae.nn._model import LatentModel
+from skae.nn._outputs import Terms
 from skae.nn.penalties._base import Penalty, prior_draws
 
 # Of the kernel, times the mean squared distance of standard normal codes.
@@ -20,8 +24,10 @@ class MMD(Penalty):
     strength = 10.0  # that of Wasserstein autoencoders
     matches_prior = True
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         z, drawn = terms.z, prior_draws(terms)
+        # Without the pairs of a code with itself: the unbiased estimate, which may be
+        # negative.
         n, off_diagonal = len(z), 1 - torch.eye(len(z), device=z.device)
         within = (_kernel(z, z) + _kernel(drawn, drawn)) * off_diagonal
         across = _kernel(z, drawn)
@@ -29,6 +35,8 @@ class MMD(Penalty):
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    # By differences: distances by products of matrices lose small values.
     squares = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
+    # 2 k is the mean squared distance of two standard normal codes.
     sizes = [2 * a.shape[1] * scale for scale in _SCALES]
-    return sum(size / (size + squares) for size in sizes)
+    return reduce(torch.add, (size / (size + squares) for size in sizes))

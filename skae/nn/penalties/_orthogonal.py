@@ -1,7 +1,9 @@
 """Latents that do not repeat one another."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from skae.nn._model import LatentModel
+from skae.nn._outputs import Terms
 from skae.nn.penalties._base import Penalty
 
 # Variance of a latent below which it has no direction.
@@ -18,8 +20,9 @@ class Orthogonal(Penalty):
     coefficients or importances are to be read one by one.
     """
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         z = terms.z - terms.z.mean(0)
+        # Columns of length one, so that the products (k, k) are correlations.
         z = z / z.square().sum(0).clamp(min=_TINY).sqrt()
         correlations = z.T @ z
         return correlations.square().sum() - correlations.diagonal().square().sum()

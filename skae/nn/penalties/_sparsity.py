@@ -1,11 +1,13 @@
 """Codes of which few are active at a time."""
 
 import math
-from numbers import Real
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from skae.nn._model import LatentModel
+from skae.nn._outputs import Terms
+from skae.nn._params import is_number
 from skae.nn.penalties._base import Penalty
 
 
@@ -25,11 +27,11 @@ class L1(Penalty):
 
     def __init__(self, target: float = 0.0):
         super().__init__()
-        if not isinstance(target, Real) or not target >= 0:
+        if not is_number(target) or not target >= 0:
             raise ValueError(f"target must be a number >= 0; got {target!r}.")
         self.target = target
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         sizes = terms.z.abs().mean(0)
         return (sizes - self.target).abs().sum()
 
@@ -40,9 +42,9 @@ class KLSparsity(Penalty):
     .. math:: \sum_j KL(\rho \,\|\, \hat\rho_j), \qquad
               \hat\rho_j = \tfrac1n \sum_i \sigma(z_{ij})
 
-    between Bernoulli laws, where the logistic function of a code is its activation: the
-    classical sparse autoencoder (Ng, 2011, CS294A lecture notes). For features that are
-    on for few rows and off for the others.
+    between Bernoulli distributions, where the logistic function of a code is its
+    activation: the classical sparse autoencoder (Ng, 2011, CS294A lecture notes). For
+    features that are on for few rows and off for the others.
 
     Parameters
     ----------
@@ -54,11 +56,11 @@ class KLSparsity(Penalty):
 
     def __init__(self, target: float = 0.05):
         super().__init__()
-        if not isinstance(target, Real) or not 0 < target < 1:
+        if not is_number(target) or not 0 < target < 1:
             raise ValueError(f"target must lie within (0, 1); got {target!r}.")
         self.target = target
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         z = terms.z
         log_n = math.log(len(z))
         # In logarithms: a latent that is off everywhere still has a gradient.

@@ -2,8 +2,11 @@
 
 import math
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from skae.nn._model import LatentModel
+from skae.nn._outputs import Terms
+from skae.nn._posteriors import DiagonalNormal
 from skae.nn.penalties._base import Penalty
 
 
@@ -21,9 +24,11 @@ class TotalCorrelation(Penalty):
 
     needs_posterior = True
 
-    def forward(self, model: nn.Module, x: Tensor, terms) -> Tensor:
+    def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
+        assert isinstance(terms.q, DiagonalNormal)  # as `needs_posterior` has it
         # Of the draw of each row under the posterior of each other, (n, n, k).
         log_probs = terms.q.log_probs(terms.z.unsqueeze(-2))
+        # log q(z), and the sum of log q(z_j), each plus the constant log n per mean
         joint = log_probs.sum(-1).logsumexp(1)
         marginals = log_probs.logsumexp(1).sum(-1)
         n, k = terms.z.shape

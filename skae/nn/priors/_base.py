@@ -1,4 +1,4 @@
-"""What priors share."""
+"""The contract of priors."""
 
 from collections.abc import Callable
 
@@ -22,11 +22,19 @@ class Prior(nn.Module):
         super().__init__()
         self.n_components, self.n_features = n_components, n_features
 
-    def start(self, x: Tensor, generator: torch.Generator) -> None:
+    def init_params(self, x: Tensor, generator: torch.Generator) -> None:
         """Set what training begins with, from standardized rows."""
 
+    def config(self) -> dict:
+        """Arguments of the constructor that make a prior of this structure."""
+        return {"n_components": self.n_components, "n_features": self.n_features}
+
+    def first(self, k: int) -> "Prior":
+        """The marginal prior of the first `k` latents."""
+        raise NotImplementedError
+
     def given(self, encode: Callable[[Tensor], DiagonalNormal]) -> "Prior":
-        """The prior under an encoder; most do not ask it."""
+        """The prior under an encoder; most do not depend on it."""
         return self
 
     def log_prob(self, z: Tensor) -> Tensor:

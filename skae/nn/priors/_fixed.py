@@ -8,12 +8,13 @@ from torch.distributions import Normal as TorchNormal
 from skae.nn._posteriors import DiagonalNormal
 from skae.nn.priors._base import Prior
 
-# Values that a law over all real numbers has, and no common one over fewer of them.
+# Values in the support of a distribution over all real numbers, and of no common one
+# over fewer of them.
 _FAR_AND_NEAR = (-1e6, -0.5, 0.5, 1e6)
 
 
-class Fixed(Prior):
-    """A distribution that does not learn.
+class TorchPrior(Prior):
+    """A distribution of torch, which does not learn.
 
     Parameters
     ----------
@@ -39,9 +40,11 @@ class Fixed(Prior):
                 f"prior is over values of shape {tuple(shape)}; codes have "
                 f"{n_components} components."
             )
-        self.is_independent = not distribution.event_shape
-        if self.is_independent:
-            distribution = Independent(distribution.expand((n_components,)), 1)
+        self.marginals: Distribution | None = None
+        # Independent values, or one for all latents, become a vector of them.
+        if not distribution.event_shape:
+            self.marginals = distribution.expand((n_components,))
+            distribution = Independent(self.marginals, 1)
         if not _is_real(distribution, n_components):
             raise ValueError(
                 f"prior={given} must be over all real numbers, as the codes are; its "
@@ -49,14 +52,21 @@ class Fixed(Prior):
             )
         self.distribution = distribution
 
+    @property
+    def is_independent(self) -> bool:
+        return self.marginals is not None
+
+    def config(self) -> dict:
+        return {"n_components": self.n_components, "distribution": self.distribution}
+
     def log_prob(self, z: Tensor) -> Tensor:
         return self.distribution.log_prob(z)
 
     def log_probs(self, z: Tensor) -> Tensor:
-        """Of normal marginals with the right moments, where latents depend on one
-        another."""
-        if self.is_independent:
-            return self.distribution.base_dist.log_prob(z)
+        """Marginal log-densities; where latents depend on one another, those of normal
+        distributions with the right moments."""
+        if self.marginals is not None:
+            return self.marginals.log_prob(z)
         return TorchNormal(self.distribution.mean, self.distribution.stddev).log_prob(z)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -67,10 +77,11 @@ class Fixed(Prior):
             return self.distribution.sample((n,))
 
     def divergences(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:
-        if self.is_independent:
+        if self.marginals is not None:
+            # (n, k) of both; torch knows a closed form for some pairs of distributions.
             q = TorchNormal(posterior.mean, posterior.std, validate_args=False)
             try:
-                return kl_divergence(q, self.distribution.base_dist)
+                return kl_divergence(q, self.marginals)
             except NotImplementedError:
                 pass
         return super().divergences(posterior, z)
@@ -83,4 +94,4 @@ def _is_real(distribution: Distribution, n_components: int) -> bool:
     except NotImplementedError:  # a user's own need not say
         return True
     values = torch.tensor(_FAR_AND_NEAR).unsqueeze(1).expand(-1, n_components)
-    return bool(support.check(values).all())
+    return support is None or bool(support.check(values).all())

@@ -9,9 +9,9 @@ from skae.nn._posteriors import DiagonalNormal
 from skae.nn._random import normal_like
 from skae.nn.priors._base import Prior
 
-# Spread of the clusters' means when training begins: enough to tell them apart, too
-# little to matter, for the start's latents are standard normal.
-_SPREAD = 0.1
+# Deviation of the clusters' means when training begins: enough that they differ, too
+# little to matter, for the latents of the initial model are standard normal.
+_INIT_STD = 0.1
 
 
 class NormalMixture(Prior):
@@ -72,9 +72,13 @@ class Mixture(Prior):
     ):
         super().__init__(n_components, n_features)
         self.logits = nn.Parameter(torch.zeros(n_clusters))
-        self.means = nn.Parameter(_SPREAD * torch.randn(n_clusters, n_components))
-        log_std = 0.5 * math.log(1 - _SPREAD**2)
+        self.means = nn.Parameter(_INIT_STD * torch.randn(n_clusters, n_components))
+        # Variances within and between clusters add up to one.
+        log_std = 0.5 * math.log(1 - _INIT_STD**2)
         self.log_stds = nn.Parameter(torch.full((n_clusters, n_components), log_std))
+
+    def config(self) -> dict:
+        return super().config() | {"n_clusters": len(self.logits)}
 
     def given(self, encode=None) -> NormalMixture:
         clusters = DiagonalNormal(self.means, self.log_stds)

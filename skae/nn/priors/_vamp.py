@@ -30,14 +30,19 @@ class Vamp(Prior):
         super().__init__(n_components, n_features)
         self.pseudo_inputs = nn.Parameter(torch.zeros(n_pseudo_inputs, n_features))
 
+    def config(self) -> dict:
+        return super().config() | {"n_pseudo_inputs": len(self.pseudo_inputs)}
+
     @torch.no_grad()
-    def start(self, x: Tensor, generator: torch.Generator) -> None:
+    def init_params(self, x: Tensor, generator: torch.Generator) -> None:
         n_inputs = len(self.pseudo_inputs)
+        # Each row once before any repeats. On the processor, where the generator is.
         order = torch.randperm(len(x), generator=generator)
         order = order.repeat(-(-n_inputs // len(x)))[:n_inputs]
         self.pseudo_inputs.copy_(x[order.to(x.device)])
 
     def given(self, encode) -> NormalMixture:
         clusters = encode(self.pseudo_inputs)
+        # Equal weights, 1 / C each.
         weights = clusters.mean.new_zeros(len(clusters.mean))
         return NormalMixture(clusters, weights.log_softmax(0))

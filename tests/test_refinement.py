@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from models import make_model
 from scipy.optimize import minimize
 
 from skae import AutoencoderTransformer
-from skae.nn._model import LatentModel
-from skae.nn._posteriors import Point
-from skae.nn._refinement import code_metric, project
 from skae.nn.likelihoods import Bernoulli, SquaredError
 
 D, K = 6, 3
@@ -16,9 +14,9 @@ D, K = 6, 3
 
 def linear_model(likelihood, scale=1.0):
     """A linear decoder, and an encoder that has nothing to do with it."""
-    model = LatentModel(D, K, (None, None), Point, likelihood, None).double()
+    model = make_model(likelihood, K).double()
     generator = torch.Generator().manual_seed(0)
-    for weight in (model.spine.encode_weight, model.spine.decode_weight):
+    for weight in (model.skip.encode_weight, model.skip.decode_weight):
         weight.data.normal_(std=scale, generator=generator)
     return model
 
@@ -28,8 +26,8 @@ def rows(n):
     return torch.randn(n, D, generator=generator, dtype=torch.float64)
 
 
-def with_metric(model, x):
-    model.metric = code_metric(model, x, torch.Generator().manual_seed(2))
+def with_refiner(model, x, seed=2):
+    model.refiner.fit(model, x, torch.Generator().manual_seed(seed))
     return model
 
 
@@ -38,13 +36,13 @@ def fitted(curved):
     return AutoencoderTransformer(2, max_iter=30, random_state=0).fit(curved[:300])
 
 
-def test_projection_on_a_plane_is_least_squares():
+def test_the_best_code_of_a_plane_is_least_squares():
     x = rows(50)
-    model = with_metric(linear_model(SquaredError(D)), x)
-    weight = model.spine.decode_weight.detach().numpy()
+    model = with_refiner(linear_model(SquaredError(D)), x)
+    weight = model.skip.decode_weight.detach().numpy()
     truth = np.linalg.lstsq(weight, x.numpy().T, rcond=None)[0].T
-    code = project(model, x, 10)
-    # Steps end where one would gain less than a ten-thousandth of the loss.
+    code = model.best_code(x, 10)
+    # A step that would gain less than a ten-thousandth of the loss is not taken.
     nearest = model.log_likelihood(torch.from_numpy(truth @ weight.T), x)
     reached = model.log_likelihood(model.decode(code), x)
     torch.testing.assert_close(reached, nearest, rtol=1e-3, atol=0)
@@ -52,14 +50,14 @@ def test_projection_on_a_plane_is_least_squares():
 
 
 @pytest.mark.parametrize("likelihood", [SquaredError(D), Bernoulli(D)])
-def test_metric_is_the_inverse_fisher_information(likelihood):
+def test_the_preconditioner_is_the_inverse_fisher_information(likelihood):
     model = linear_model(likelihood, scale=0.3)
     x = torch.zeros(512, D, dtype=torch.float64)
     draws = [
-        torch.linalg.inv(code_metric(model, x, torch.Generator().manual_seed(seed)))
+        torch.linalg.inv(with_refiner(model, x, seed).refiner.preconditioner)
         for seed in range(200)
     ]
-    weight = model.spine.decode_weight.detach()
+    weight = model.skip.decode_weight.detach()
     # Of one feature: 1 / variance for the mean, p (1 - p) for the logit of a half.
     curvature = 2.0 if isinstance(likelihood, SquaredError) else 0.25
     truth = curvature * weight.T @ weight
@@ -95,15 +93,31 @@ def test_three_steps_come_near_the_optimum_of_scipy(fitted, curved):
     assert mine.mean() < 1.1 * np.mean(best)
 
 
+def test_codes_are_the_encoders_unless_steps_are_asked_for(curved):
+    model = AutoencoderTransformer(2, max_iter=5, random_state=0).fit(curved)
+    codes = model.transform(curved)
+    with torch.no_grad():
+        plain = model.encoder_(torch.from_numpy(curved).float()).numpy()
+    np.testing.assert_allclose(codes, plain, rtol=1e-4, atol=1e-5)
+    refined = model.set_params(transform_max_iter=3).transform(curved)
+    assert np.abs(refined - codes).max() > 0.01
+
+
+def test_before_a_fit_there_is_nothing_to_refine_by():
+    model, x = linear_model(SquaredError(D)), rows(5)
+    assert torch.equal(model.best_code(x, 3), model.encode(x).mean)
+
+
 def test_pca_has_nothing_to_refine(iris):
-    start = AutoencoderTransformer(2, max_iter=0, random_state=0).fit(iris)
-    codes = start.transform(iris)
-    start.set_params(transform_max_iter=0)
-    np.testing.assert_allclose(codes, start.transform(iris), rtol=1e-6, atol=1e-9)
+    initial = AutoencoderTransformer(2, max_iter=0, random_state=0).fit(iris)
+    codes = initial.transform(iris)
+    initial.set_params(transform_max_iter=10)
+    np.testing.assert_allclose(initial.transform(iris), codes, rtol=1e-6, atol=1e-9)
 
 
-def test_a_decoder_that_ignores_a_code_leaves_it(curved):
+def test_a_decoder_that_ignores_a_code_leaves_it():
     model = linear_model(SquaredError(D))
-    model.spine.decode_weight.data.zero_()
+    model.skip.decode_weight.data.zero_()
     x = rows(5)
-    assert torch.equal(project(with_metric(model, x), x, 3), model.encode(x).mean)
+    code = with_refiner(model, x).best_code(x, 3)
+    assert torch.equal(code, model.encode(x).mean)

@@ -5,20 +5,19 @@ import pytest
 import torch
 from scipy import stats
 from scipy.special import logsumexp
-from torch import distributions as laws
+from torch import distributions
 
-from skae.nn._posteriors import DiagonalNormal, Point
-from skae.nn.priors import PRIORS, Fixed, Mixture, Normal, Vamp
-from skae.transformers._plugins import make_prior
+from skae.nn._posteriors import POSTERIORS, DiagonalNormal, Point
+from skae.nn.priors import PRIORS, Mixture, Normal, TorchPrior, Vamp, make_prior
 
 K, D = 3, 4
 FIXED = torch.distributions.Laplace(torch.zeros(K), torch.ones(K))
 
 
 def make(name):
-    """A prior away from its start, in double precision."""
+    """A prior away from its initial values, in double precision."""
     if name == "fixed":
-        return Fixed(K, FIXED)
+        return TorchPrior(K, FIXED)
     if name == "vamp":
         return PRIORS[name](K, D, n_pseudo_inputs=7).double()
     with torch.random.fork_rng([]):
@@ -37,7 +36,7 @@ def encode(x):
 def given(name):
     prior = make(name)
     if name == "vamp":
-        prior.start(noise(20, D), torch.Generator().manual_seed(0))
+        prior.init_params(normal(20, D), torch.Generator().manual_seed(0))
     return prior.given(encode)
 
 
@@ -70,21 +69,21 @@ def posterior(n=5):
     return DiagonalNormal(mean, log_std)
 
 
-def noise(*shape):
+def normal(*shape):
     generator = torch.Generator().manual_seed(1)
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @each
 def test_prior_log_prob_is_the_log_density(name):
-    z = noise(20, K) * 2
+    z = normal(20, K) * 2
     with torch.no_grad():
         np.testing.assert_allclose(given(name).log_prob(z), truth(name, z))
 
 
 @each
 def test_prior_density_integrates_to_one(name):
-    """Importance sampling from a wide law, within three standard errors."""
+    """Importance sampling from a wide distribution, within three standard errors."""
     proposal = stats.multivariate_t(np.zeros(K), 4 * np.eye(K), df=3)
     z = proposal.rvs(100_000, random_state=0)
     with torch.no_grad():
@@ -118,8 +117,8 @@ def test_prior_marginals_are_those_of_its_samples(name):
         densities = prior.log_probs(grid[:, None].expand(-1, K)).exp().numpy()
     for column, density in zip(z.T.numpy(), densities.T):
         cumulative = density.cumsum() * 1e-3
-        law = lambda x, c=cumulative: np.interp(x, grid.numpy(), c)  # noqa: E731
-        assert stats.kstest(column, law).pvalue > 0.005
+        cdf = lambda x, c=cumulative: np.interp(x, grid.numpy(), c)  # noqa: E731
+        assert stats.kstest(column, cdf).pvalue > 0.005
 
 
 def test_normal_samples_are_normal():
@@ -133,7 +132,7 @@ def test_divergence_is_the_monte_carlo_mean(name):
     q, n = posterior(), 100_000
     prior = given(name)
     with torch.no_grad():
-        z = q.rsample(noise(n, 1, K))  # (n, 5, k)
+        z = q.rsample(normal(n, 1, K))  # (n, 5, k)
         ratio = q.log_prob(z) - prior.log_prob(z)  # (n, 5)
         error = ratio.std(0) / n**0.5
         divergences = prior.divergences(q, z)
@@ -156,12 +155,12 @@ def test_divergence_has_the_right_gradient(name):
 
     def divergence(mean, log_std):
         q = DiagonalNormal(mean, log_std)
-        return prior.divergences(q, q.rsample(noise(5, K)))
+        return prior.divergences(q, q.rsample(normal(5, K)))
 
     assert torch.autograd.gradcheck(divergence, parts)
 
 
-def test_a_mixture_begins_near_the_normal_law():
+def test_a_mixture_begins_near_the_normal():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         mixture = PRIORS["mixture"](20)
@@ -172,8 +171,8 @@ def test_a_mixture_begins_near_the_normal_law():
 
 
 def test_pseudo_inputs_begin_at_training_rows():
-    x, prior = noise(3, D), make("vamp")
-    prior.start(x, torch.Generator().manual_seed(0))
+    x, prior = normal(3, D), make("vamp")
+    prior.init_params(x, torch.Generator().manual_seed(0))
     assert {tuple(u) for u in prior.pseudo_inputs.tolist()} == {
         tuple(row) for row in x.tolist()
     }
@@ -181,47 +180,50 @@ def test_pseudo_inputs_begin_at_training_rows():
 
 def test_a_distribution_of_the_wrong_size_is_refused():
     with pytest.raises(ValueError, match=r"shape.*3.*2 components"):
-        Fixed(2, FIXED)
+        TorchPrior(2, FIXED)
 
 
 NOT_REAL = {
-    "LogNormal": laws.LogNormal(0.0, 1.0),
-    "Gamma": laws.Gamma(1.0, 1.0),
-    "Uniform": laws.Uniform(-3.0, 3.0),
-    "Dirichlet": laws.Dirichlet(torch.ones(K)),
-    "Bernoulli": laws.Bernoulli(0.5),
-    "Poisson": laws.Poisson(torch.ones(K)),
-    "Independent": laws.Independent(laws.Exponential(torch.ones(K)), 1),
+    "LogNormal": distributions.LogNormal(0.0, 1.0),
+    "Gamma": distributions.Gamma(1.0, 1.0),
+    "Uniform": distributions.Uniform(-3.0, 3.0),
+    "Dirichlet": distributions.Dirichlet(torch.ones(K)),
+    "Bernoulli": distributions.Bernoulli(0.5),
+    "Poisson": distributions.Poisson(torch.ones(K)),
+    "Independent": distributions.Independent(
+        distributions.Exponential(torch.ones(K)), 1
+    ),
 }
 
 
 @pytest.mark.parametrize("name", NOT_REAL)
 def test_a_distribution_over_fewer_than_all_reals_is_refused(name):
     with pytest.raises(ValueError, match=f"prior={name}.*all real numbers.*support is"):
-        Fixed(K, NOT_REAL[name])
+        TorchPrior(K, NOT_REAL[name])
 
 
 REAL = {
-    "student_t": laws.StudentT(3.0),
-    "gumbel": laws.Gumbel(0.0, 1.0),
-    "vectors": laws.MultivariateNormal(torch.zeros(K), torch.eye(K)),
-    "mixture": laws.MixtureSameFamily(
-        laws.Categorical(torch.ones(2)), laws.Normal(torch.zeros(2), torch.ones(2))
+    "student_t": distributions.StudentT(3.0),
+    "gumbel": distributions.Gumbel(0.0, 1.0),
+    "vectors": distributions.MultivariateNormal(torch.zeros(K), torch.eye(K)),
+    "mixture": distributions.MixtureSameFamily(
+        distributions.Categorical(torch.ones(2)),
+        distributions.Normal(torch.zeros(2), torch.ones(2)),
     ),
 }
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_distribution_over_all_reals_is_a_prior(name):
-    assert Fixed(K, REAL[name]).log_prob(noise(5, K)).isfinite().all()
+    assert TorchPrior(K, REAL[name]).log_prob(normal(5, K)).isfinite().all()
 
 
 def test_a_users_distribution_need_not_name_its_support():
-    class Users(laws.Distribution):
+    class Users(distributions.Distribution):
         def __init__(self):
             super().__init__(event_shape=(K,), validate_args=False)
 
-    assert not Fixed(K, Users()).is_independent
+    assert not TorchPrior(K, Users()).is_independent
 
 
 BAD_PRIORS = [
@@ -229,7 +231,7 @@ BAD_PRIORS = [
     (Vamp(K, D + 1), ValueError, r"prior=Vamp\(\) is for 5 features; X has 4"),
     (lambda k, d: Mixture(2), ValueError, "is over 2 components; codes have 3"),
     (lambda k, d: None, TypeError, "prior=<function.*make a Prior; got None"),
-    (laws.Normal, TypeError, r"prior=<class.*make a Prior; got Normal\("),
+    (distributions.Normal, TypeError, r"prior=<class.*make a Prior; got Normal\("),
     (torch.nn.Linear(2, 2), TypeError, r"prior=Linear\(.*make a Prior"),
     (5, TypeError, "prior=5 must be a name, or be or make a Prior; got 5"),
 ]
@@ -238,16 +240,16 @@ BAD_PRIORS = [
 @pytest.mark.parametrize("prior, error, match", BAD_PRIORS)
 def test_what_is_no_prior_of_such_codes_is_refused(prior, error, match):
     with pytest.raises(error, match=match):
-        make_prior(prior, K, D)
+        make_prior(PRIORS, prior, K, D)
 
 
 @pytest.mark.parametrize("prior", ["mixture", FIXED, Mixture, Mixture(K), Vamp(K, D)])
 def test_a_prior_is_made_anew(prior):
-    made = make_prior(prior, K, D)
+    made = make_prior(PRIORS, prior, K, D)
     assert made.n_components == K and made is not prior
 
 
-def test_draws_of_the_normal_law_do_not_depend_on_the_default_dtype():
+def test_draws_of_the_normal_do_not_depend_on_the_default_dtype():
     def drawn():
         return Normal(K).sample(5, torch.Generator().manual_seed(0))
 
@@ -260,14 +262,14 @@ def test_draws_of_the_normal_law_do_not_depend_on_the_default_dtype():
 
 
 def test_posterior_log_prob_is_the_log_density():
-    q, z = posterior(), noise(5, K)
+    q, z = posterior(), normal(5, K)
     truth = stats.norm.logpdf(z, q.mean, q.std).sum(-1)
     np.testing.assert_allclose(q.log_prob(z), truth)
 
 
 def test_posterior_draws_have_its_moments():
     q, n = posterior(), 100_000
-    z = q.rsample(noise(n, 5, K))
+    z = q.rsample(normal(n, 5, K))
     assert ((z.mean(0) - q.mean).abs() < 4 * q.std / n**0.5).all()  # 15 comparisons
     np.testing.assert_allclose(z.std(0), q.std, rtol=0.02)
 
@@ -280,5 +282,24 @@ def test_posterior_reads_mean_and_log_std():
 
 
 def test_a_point_is_its_own_draw():
-    params = noise(4, K)
+    params = normal(4, K)
     assert torch.equal(Point.from_params(params).rsample(None), params)
+
+
+def test_a_point_has_no_divergence():
+    z = normal(2, 4, K)
+    assert torch.equal(Point(z[0]).kl(None, z), torch.zeros(2, 4, 1).double())
+
+
+def test_posteriors_are_mapped_over():
+    """They are pytrees: what `torch.func` and `torch.export` take and return."""
+
+    def one(params):
+        return POSTERIORS[name].from_params(params[None])
+
+    for name, n_params in (("point", K), ("normal", 2 * K)):
+        params = normal(5, n_params)
+        mapped, truth = torch.vmap(one)(params), POSTERIORS[name].from_params(params)
+        assert type(mapped) is type(truth)
+        for value, expected in zip(mapped, truth, strict=True):
+            assert torch.equal(value[:, 0], expected)

@@ -14,7 +14,7 @@ BOTH = [AutoencoderTransformer, VAETransformer]
 DEGENERATE = 1e-3
 
 
-def start(estimator, k, X, **params):
+def initial(estimator, k, X, **params):
     return estimator(k, max_iter=0, random_state=0, **params).fit(X)
 
 
@@ -38,20 +38,20 @@ def sizes(X):
 def test_reconstruction_is_that_of_pca(table):
     for k in sizes(table):
         pca = PCA(k).fit(table)
-        model = start(AutoencoderTransformer, k, table)
+        model = initial(AutoencoderTransformer, k, table)
         assert relative_error(reconstruct(model, table), reconstruct(pca, table)) < 1e-5
 
 
 def test_codes_are_those_of_pca_up_to_sign(table):
     pca = PCA(2).fit(table)
-    model = start(AutoencoderTransformer, 2, table)
+    model = initial(AutoencoderTransformer, 2, table)
     assert up_to_sign(model.transform(table), pca.transform(table)) < 1e-5
 
 
 @pytest.mark.parametrize("estimator", BOTH)
 def test_decoder_spans_the_principal_subspace(estimator, table):
     k = 2
-    model = start(estimator, k, table)
+    model = initial(estimator, k, table)
     origin = model.inverse_transform(np.zeros((1, k)))
     directions = model.inverse_transform(np.eye(k)) - origin
     angles = subspace_angles(directions.T, PCA(k).fit(table).components_.T)
@@ -59,18 +59,18 @@ def test_decoder_spans_the_principal_subspace(estimator, table):
 
 
 @pytest.mark.parametrize("estimator", BOTH)
-def test_without_hidden_layers_the_start_is_the_same(estimator, iris):
-    deep = start(estimator, 2, iris)
-    linear = start(estimator, 2, iris, hidden_layer_sizes=())
+def test_without_hidden_layers_the_initial_model_is_the_same(estimator, iris):
+    deep = initial(estimator, 2, iris)
+    linear = initial(estimator, 2, iris, hidden_layer_sizes=())
     np.testing.assert_allclose(
         linear.transform(iris), deep.transform(iris), rtol=1e-5, atol=1e-6
     )
 
 
 @pytest.mark.parametrize("estimator", BOTH)
-def test_random_start_is_not_pca(estimator, iris):
+def test_random_weights_are_not_pca(estimator, iris):
     pca = PCA(2).fit(iris)
-    model = start(estimator, 2, iris, init="random")
+    model = initial(estimator, 2, iris, init="random")
     error = relative_error(reconstruct(model, iris), iris, iris.mean(0))
     assert error > 2 * relative_error(reconstruct(pca, iris), iris, iris.mean(0))
 
@@ -80,7 +80,7 @@ def test_vae_scores_as_probabilistic_pca(table):
         pca = PCA(k).fit(table)
         if pca.noise_variance_ < DEGENERATE:
             continue
-        model = start(VAETransformer, k, table)
+        model = initial(VAETransformer, k, table)
         difference = model.score_samples(table) - pca.score_samples(table)
         assert abs(difference.mean()) < 0.01
         assert np.abs(difference).max() < 0.1
@@ -91,7 +91,7 @@ def test_further_real_tables_score_as_probabilistic_pca(real_tables):
     for name, X in real_tables.items():
         pca = PCA(max(1, X.shape[1] // 4)).fit(X)
         if pca.noise_variance_ >= DEGENERATE:
-            model = start(VAETransformer, pca.n_components_, X)
+            model = initial(VAETransformer, pca.n_components_, X)
             differences[name] = model.score(X) - pca.score(X)
     assert len(differences) > len(real_tables) / 2
     assert {n: d for n, d in differences.items() if abs(d) >= 0.01} == {}
@@ -101,7 +101,7 @@ def test_further_real_tables_reconstruct_as_pca(real_tables):
     for name, X in real_tables.items():
         k = max(1, X.shape[1] // 4)
         pca = PCA(k).fit(X)
-        model = start(AutoencoderTransformer, k, X)
+        model = initial(AutoencoderTransformer, k, X)
         error = relative_error(reconstruct(model, X), reconstruct(pca, X))
         assert error < 1e-5, name
 
@@ -111,7 +111,7 @@ def test_vae_posterior_is_that_of_probabilistic_pca(table):
     k = 2
     pca = PCA(k).fit(table)
     eigenvalues, noise = pca.explained_variance_, pca.noise_variance_
-    mean, std = start(VAETransformer, k, table).posterior(table)
+    mean, std = initial(VAETransformer, k, table).posterior(table)
     shrinkage = np.sqrt(eigenvalues - noise) / eigenvalues
     assert up_to_sign(mean, pca.transform(table) * shrinkage) < 1e-5
     np.testing.assert_allclose(
@@ -120,7 +120,7 @@ def test_vae_posterior_is_that_of_probabilistic_pca(table):
 
 
 def test_vae_noise_is_that_of_probabilistic_pca(table):
-    noise = start(VAETransformer, 2, table).noise_variance_
+    noise = initial(VAETransformer, 2, table).noise_variance_
     assert noise == pytest.approx(PCA(2).fit(table).noise_variance_, rel=1e-5)
 
 
@@ -130,23 +130,23 @@ def strokes():
 
 
 def independent_log_likelihood(X):
-    """Of the best model without a code: every feature its own share of ones."""
+    """Of the best model without a code: every feature its own fraction of ones."""
     p = X.mean(0).clip(1e-12, 1 - 1e-12)
     return (X * np.log(p) + (1 - X) * np.log(1 - p)).sum(1).mean()
 
 
-def test_binary_starts_explain_more_than_the_shares_of_ones(strokes):
+def test_binary_models_explain_more_than_the_fractions_of_ones(strokes):
     floor = independent_log_likelihood(strokes)
-    ae = start(AutoencoderTransformer, 8, strokes, loss="binary_cross_entropy")
-    vae = start(VAETransformer, 8, strokes, likelihood="bernoulli")
+    ae = initial(AutoencoderTransformer, 8, strokes, loss="binary_cross_entropy")
+    vae = initial(VAETransformer, 8, strokes, likelihood="bernoulli")
     # Of some 30 nats: eight codes of a linear model explain more than a fifth.
     assert ae.score(strokes) > 0.8 * floor
     assert vae.score(strokes) > floor + 1
 
 
 @pytest.mark.parametrize("estimator", BOTH)
-def test_surplus_components_start_at_zero(estimator, iris):
-    model = start(estimator, 7, iris)
+def test_surplus_components_are_zero(estimator, iris):
+    model = initial(estimator, 7, iris)
     codes = model.transform(iris)
     assert codes.shape == (len(iris), 7)
     assert (codes[:, 4:] == 0).all()
@@ -156,7 +156,7 @@ def test_surplus_components_start_at_zero(estimator, iris):
 def test_surplus_components_reconstruct_exactly(iris):
     low_rank = np.hstack([iris, iris @ np.arange(8.0).reshape(4, 2)])
     for X, k in ((iris, 4), (iris, 7), (low_rank, 5), (low_rank, 9)):
-        model = start(AutoencoderTransformer, k, X)
+        model = initial(AutoencoderTransformer, k, X)
         assert relative_error(reconstruct(model, X), X, X.mean(0)) < 1e-5
 
 
@@ -171,7 +171,7 @@ def test_axes_beyond_the_span_are_where_new_rows_differ():
         return np.hstack([rare, np.repeat(rng.normal(size=(n_rows, 2)), 4, 1)])
 
     X, new = draw(50, 6), draw(20, 20)
-    model = start(AutoencoderTransformer, 12, X)  # of rank 8
+    model = initial(AutoencoderTransformer, 12, X)  # of rank 8
     assert np.linalg.matrix_rank(X - X.mean(0)) == 8
     assert relative_error(reconstruct(model, X), X) < 1e-5
     assert relative_error(reconstruct(model, new), new) < 1e-5
@@ -179,7 +179,7 @@ def test_axes_beyond_the_span_are_where_new_rows_differ():
 
 
 def test_surplus_posterior_is_the_prior(iris):
-    mean, std = start(VAETransformer, 6, iris).posterior(iris)
+    mean, std = initial(VAETransformer, 6, iris).posterior(iris)
     assert (mean[:, 4:] == 0).all()
     np.testing.assert_allclose(std[:, 4:], 1, rtol=1e-6)
 
@@ -187,10 +187,10 @@ def test_surplus_posterior_is_the_prior(iris):
 @pytest.mark.parametrize("estimator", BOTH)
 def test_constant_features_come_back(estimator, iris):
     X = np.hstack([iris, np.full((len(iris), 1), 7.0), np.zeros((len(iris), 1))])
-    model = start(estimator, 2, X)
+    model = initial(estimator, 2, X)
     back = reconstruct(model, X)
     np.testing.assert_allclose(back[:, 4:], X[:, 4:], atol=1e-5)
-    expected = reconstruct(start(estimator, 2, iris), iris)
+    expected = reconstruct(initial(estimator, 2, iris), iris)
     if estimator is AutoencoderTransformer:
         assert relative_error(back[:, :4], expected, iris.mean(0)) < 1e-5
 
@@ -207,8 +207,8 @@ def test_constant_table(value, estimator, max_iter):
 
 def test_duplicated_rows_have_the_same_axes(iris):
     twice = np.repeat(iris, 2, axis=0)
-    once = reconstruct(start(AutoencoderTransformer, 2, iris), iris)
-    again = reconstruct(start(AutoencoderTransformer, 2, twice), iris)
+    once = reconstruct(initial(AutoencoderTransformer, 2, iris), iris)
+    again = reconstruct(initial(AutoencoderTransformer, 2, twice), iris)
     assert relative_error(again, once, iris.mean(0)) < 1e-5
 
 
@@ -240,7 +240,7 @@ def test_one_feature_vae_knows_its_normal_density(max_iter, iris):
 @pytest.mark.parametrize("estimator", BOTH)
 def test_float32_follows_float64(estimator, digits):
     single, double = digits.astype(np.float32), digits.astype(np.float32).astype(float)
-    model = start(estimator, 4, double)
+    model = initial(estimator, 4, double)
     codes, scores = model.transform(single), model.score_samples(single)
     assert codes.dtype == scores.dtype == np.float32
     assert model.transform(double).dtype == np.float64
@@ -250,7 +250,7 @@ def test_float32_follows_float64(estimator, digits):
 
 @pytest.mark.parametrize("estimator", BOTH)
 def test_far_from_zero_nothing_is_lost(estimator, iris):
-    near, far = start(estimator, 2, iris), start(estimator, 2, iris + 1e6)
+    near, far = initial(estimator, 2, iris), initial(estimator, 2, iris + 1e6)
     assert up_to_sign(far.transform(iris + 1e6), near.transform(iris)) < 1e-5
     assert far.score(iris + 1e6) == pytest.approx(near.score(iris), abs=1e-4)
     back = reconstruct(far, iris + 1e6) - 1e6
@@ -262,16 +262,16 @@ def test_float32_far_from_zero_follows_float64(estimator, iris):
     # The rounding of the rows themselves is in both.
     single = (iris + 1e5).astype(np.float32)
     double = single.astype(np.float64)
-    model = start(estimator, 2, double)
+    model = initial(estimator, 2, double)
     assert relative_error(model.transform(single), model.transform(double)) < 1e-4
 
 
 @pytest.mark.parametrize("factor", [1e-8, 1e8])
 def test_units_do_not_matter(factor, iris):
-    model = start(AutoencoderTransformer, 2, iris * factor)
-    codes = start(AutoencoderTransformer, 2, iris).transform(iris)
+    model = initial(AutoencoderTransformer, 2, iris * factor)
+    codes = initial(AutoencoderTransformer, 2, iris).transform(iris)
     assert up_to_sign(model.transform(iris * factor) / factor, codes) < 1e-5
-    vae = start(VAETransformer, 2, iris * factor)
+    vae = initial(VAETransformer, 2, iris * factor)
     expected = PCA(2).fit(iris * factor).score(iris * factor)
     assert vae.score(iris * factor) == pytest.approx(expected, abs=0.01)
 
@@ -284,7 +284,7 @@ def test_the_linear_autoencoder_finds_pca_from_random_weights(name, k, request):
     pca = PCA(k).fit(X)
     errors = [((reconstruct(m, X) - X) ** 2).sum() for m in (model, pca)]
     assert errors[0] < 1.001 * errors[1]
-    axes = model.net_.module_.spine.decode_weight.detach().numpy()
+    axes = model.net_.module_.skip.decode_weight.detach().numpy()
     assert np.degrees(subspace_angles(axes, pca.components_.T).max()) < 1
 
 
