@@ -48,13 +48,15 @@ def versus_pca(results: dict) -> str:
     rows = results["rows"]
     cases = _cases(rows)
     n_cases, n_tables = _sizes(cases)
+    n_splits = len({row["split"] for row in rows})
+    splits = "one split" if n_splits == 1 else f"means over {n_splits} splits"
     return section(
         made_by(results),
         prose(f"""
             {n_tables} tables, at most {results["max_rows"]:,} rows of each, a quarter
             of the rows held out; 2, 5, d // 4 and d // 2 components of d features:
-            {n_cases} cases, means over five splits each. MNIST's pixels are not
-            standardised. {EXPLAINED}
+            {n_cases} cases, {splits} of each. MNIST's pixels, where they are among
+            them, are not standardised. {EXPLAINED}
         """),
         _summary(rows, cases),
         _vae_summary(rows),
