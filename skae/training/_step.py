@@ -36,6 +36,8 @@ _ALIASES = (_aten.detach.default, _aten.alias.default)
 _TRANSPOSE, _VIEW = _aten.t.default, _aten.view.default
 _INVOLUTIONS = (_TRANSPOSE, _aten.neg.default)
 _VIEWS = (_TRANSPOSE, _aten.permute.default, _VIEW)
+_CAT = _aten.cat.default
+_WRITERS = (_aten.mm.default, _aten.sum.dim_IntList)
 _ONES = _aten.ones_like.default
 # The same operations as Python functions; the others are called by `torch.ops`.
 _BINDINGS = {
@@ -199,12 +201,13 @@ def traced(
     _cancel(module.graph)
     hoisted = _hoist(module.graph, constants)
     module.graph.eliminate_dead_code()
+    written = _write_in_place(module.graph)
     _call_quickly(module.graph)
     # The plain one: it takes tensors by position, without trees of arguments.
     module.graph.set_codegen(CodeGen())
     module.recompile()
     # The gradient is in the graph already.
-    return torch.no_grad()(partial(module.forward, *hoisted, *constants))
+    return torch.no_grad()(partial(module.forward, *written, *hoisted, *constants))
 
 
 def _cancel(graph: Graph) -> None:
@@ -274,6 +277,40 @@ def _hoist(graph: Graph, constants: list[Tensor]) -> list[Tensor]:
         node.replace_all_uses_with(placeholder)
         hoisted.append(known[node])
     return hoisted
+
+
+def _write_in_place(graph: Graph) -> list[Tensor]:
+    """Write the pieces of vectors that are joined into one tensor, which stays, instead
+    of copying them there; return these tensors, the first inputs of the graph."""
+    first = next(iter(graph.nodes))
+    tensors = []
+
+    def constant(value: Tensor) -> Node:
+        with graph.inserting_before(first):
+            tensors.append(value)
+            return graph.placeholder(f"written_{len(tensors)}")
+
+    for cat in graph.find_nodes(op="call_function", target=_CAT):
+        like, pieces = cat.meta["val"], cat.args[0]
+        if like.ndim != 1:
+            continue
+        joined = torch.empty(like.shape, dtype=like.dtype, device=like.device)
+        places = joined.split([len(piece.meta["val"]) for piece in pieces])
+        for piece, place in zip(pieces, places):
+            source = piece.args[0] if piece.target == _VIEW else piece
+            is_alone = len(source.users) == len(piece.users) == pieces.count(piece) == 1
+            if source.target in _WRITERS and is_alone:
+                place = place.view(source.meta["val"].shape)
+                source.kwargs = {**source.kwargs, "out": constant(place)}
+            else:
+                with graph.inserting_before(cat):
+                    graph.call_function(Tensor.copy_, (constant(place), piece))
+        cat.replace_all_uses_with(constant(joined))
+        graph.erase_node(cat)
+        for piece in set(pieces):
+            if piece.target == _VIEW and not piece.users:
+                graph.erase_node(piece)
+    return tensors
 
 
 def _call_quickly(graph: Graph) -> None:
