@@ -3,7 +3,6 @@ the prior."""
 
 import copy
 
-import numpy as np
 import torch
 from numpy.random import RandomState
 from sklearn import config_context
@@ -68,8 +67,6 @@ class CodeMixture:
         # (c, k), and (c, k, k) or, where all clusters have the same one, (k, k).
         mixture.means_ = mixture.means_[:, :k]
         mixture.covariances_ = mixture.covariances_[..., :k, :k]
-        factors = np.linalg.cholesky(np.linalg.inv(mixture.covariances_))
-        mixture.precisions_cholesky_ = factors
         return short
 
 
