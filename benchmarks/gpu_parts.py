@@ -53,7 +53,7 @@ class Size(NamedTuple):
 
 
 SIZES = {
-    "whole": Size(N_MNIST_TRAIN, 10_000, 20_000, None, 7, 100),
+    "whole": Size(N_MNIST_TRAIN, 10_000, 20_000, None, 7, 1000),
     "cut": Size(2000, 50, 1500, 2, 1, 3),
     "quick": Size(100, 5, 100, 1, 0, 1),
 }

@@ -169,12 +169,13 @@ def test_a_pickle_goes_where_no_gpu_is(device, curved, tmp_path):
     written = pickle.dumps((model, curved))
     np.testing.assert_array_equal(pickle.loads(written)[0].transform(curved), codes)
     (tmp_path / "model.pkl").write_bytes(written)
-    root = str(Path(skae.__file__).parent.parent)
+    # skae itself need not be installed.
+    path = os.pathsep.join([str(Path(skae.__file__).parent.parent), *sys.path])
     subprocess.run(
         [sys.executable, "-c", LOAD, "model.pkl", "codes.npy"],
         check=True,
         cwd=tmp_path,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": root},
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path},
         timeout=100,
     )
     np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), codes, **CLOSE)

@@ -38,8 +38,13 @@ class Contractive(Penalty):
 
     def forward(self, model: LatentModel, x: Tensor, terms: Terms) -> Tensor:
         is_training = torch.is_grad_enabled()
-        # Only the plain kernel of attention has a second derivative.
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        # Only the plain kernels of attention and of recurrent nets have a second
+        # derivative.
+        with (
+            torch.enable_grad(),
+            sdpa_kernel(SDPBackend.MATH),
+            torch.backends.cudnn.flags(enabled=False),
+        ):
             # A fresh leaf: the gradient is with respect to the rows themselves, also
             # where evaluation has switched gradients off.
             x = x.detach().requires_grad_()
