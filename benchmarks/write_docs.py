@@ -28,9 +28,9 @@ Written by `python benchmarks/write_docs.py` from the files in
 when they differ.
 
 Unless a section says otherwise, settings are the defaults, features are standardised
-and rows are held out; figures are of processors, not of GPUs
-([what has run on one](../benchmarks/results/gpu.md)). The tables are scikit-learn's and
-ADBench's, which also served to choose the defaults; results on further tables stand in
+and rows are held out; figures are of processors, but for
+[those of a GPU](#on-a-gpu). The tables are scikit-learn's and ADBench's, which also
+served to choose the defaults; results on further tables stand in
 [defaults.md](defaults.md#further-tables). Losses stand beside wins: ratios above one,
 counts of "worse", bold figures in another column.
 

@@ -7,6 +7,7 @@ there are some; the prose around them holds none.
 
 from docs_sections import (
     beside_pca,
+    gpu,
     outliers,
     reconstruction,
     tables,
@@ -27,4 +28,5 @@ SECTIONS = {
     "Few labels": tables.few_labels,
     "MNIST with few labels": tables.few_labels_mnist,
     "Speed": timing.speed,
+    "On a GPU": gpu.gpu,
 }
