@@ -51,7 +51,7 @@ class CodeMixture:
             random_state=seed,
         )
         # The codes are NumPy's here, whatever the rows of users are. Sixteen threads
-        # took four seconds for 2,000 of them, where one took half of one.
+        # took four seconds for 2,000 of them, one takes less than one.
         with (
             config_context(array_api_dispatch=False),
             threadpool_limits(1, user_api="blas"),
