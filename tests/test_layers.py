@@ -13,6 +13,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 # What a plain install has; anything else is imported where it is needed.
 ALWAYS_THERE = {"numpy", "scipy", "sklearn", "skorch", "skae", "torch", "tqdm"}
+ALWAYS_THERE |= {"threadpoolctl"}  # scikit-learn's own
 
 # room: packages, and rooms of skae, that it may enter beside itself; "top" is
 # `skae/__init__.py` and `skae/_sklearn.py`
@@ -20,7 +21,10 @@ OPEN = {
     "nn": ({"torch"}, set()),
     "data": ({"torch", "numpy", "sklearn"}, {"nn", "top"}),
     "training": ({"torch", "sklearn", "skorch", "tqdm"}, {"data", "nn"}),
-    "transformers": ({"torch", "numpy", "sklearn"}, {"training", "data", "nn", "top"}),
+    "transformers": (
+        {"torch", "numpy", "sklearn", "threadpoolctl"},
+        {"training", "data", "nn", "top"},
+    ),
     "detection": ({"numpy", "sklearn"}, {"transformers", "top"}),
     "semi_supervised": ({"numpy", "scipy", "sklearn"}, {"transformers", "top"}),
     "model_selection": ({"numpy", "sklearn"}, {"semi_supervised", "top"}),

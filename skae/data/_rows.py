@@ -67,16 +67,20 @@ class Moments(NamedTuple):
     @classmethod
     def of(cls, chunks: Callable[[], Iterator[Tensor]]) -> "Moments":
         """Moments of the rows that each call of ``chunks()`` yields, in float64."""
-        # First pass: means. NaN alone is missing; infinity stays, for an error later.
+        # First pass: means, as distances from an observed value, which is the mean of a
+        # constant feature to the last digit. NaN alone is missing; infinity stays, for
+        # an error later.
         total = largest = n_observed = 0
+        origin = _first_observed(next(chunks()))
         for x in chunks():
-            total = total + x.nan_to_num(posinf=torch.inf, neginf=-torch.inf).sum(0)
+            apart = (x - origin).nan_to_num(posinf=torch.inf, neginf=-torch.inf)
+            total = total + apart.sum(0)
             n_observed = n_observed + (~x.isnan()).sum(0)
             peak = x.abs().nan_to_num(0.0).amax(0)
             largest = peak.maximum(torch.as_tensor(largest).to(peak))
         count = n_observed.clamp(min=1)
         # Second pass: largest deviations.
-        mean, peak = total / count, 0
+        mean, peak = origin + total / count, 0
         for x in chunks():
             found = (x - mean).abs().nan_to_num(0.0).amax(0)
             peak = found.maximum(torch.as_tensor(peak).to(found))
@@ -101,6 +105,12 @@ class Moments(NamedTuple):
         # Rows that differ by rounding alone are equal.
         smallest = torch.finfo(scale.dtype).eps * self.largest[columns].max()
         return torch.where(scale > smallest, scale, torch.ones_like(scale))
+
+
+def _first_observed(x: Tensor) -> Tensor:
+    """The first value (d,) of each feature that is not missing; zero where all are."""
+    first = (~x.isnan()).int().argmax(0, keepdim=True)
+    return x.gather(0, first).squeeze(0).nan_to_num(posinf=torch.inf, neginf=-torch.inf)
 
 
 class ResidentRows:

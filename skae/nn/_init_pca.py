@@ -44,6 +44,7 @@ class LinearInit(NamedTuple):
     bias: Tensor  # (d * n_params,), the parameters of that row
     encode: Tensor  # (d,), makes standardized rows locally normal with equal noise
     decode: Tensor  # (d,), turns those into deviations of the parameters
+    varies: Tensor  # (d,), whether rows differ in a feature
 
     @classmethod
     def of(
@@ -51,9 +52,10 @@ class LinearInit(NamedTuple):
     ) -> "LinearInit":
         """From the moments (d,) of standardized rows, float64."""
         units = model.units
+        varies = variance > 0
         mean, variance = units.to_target(mean), variance * units.target_scale.square()
         bias, encode, decode = model.likelihood.init_params(mean, variance, n_rows)
-        return cls(bias, encode * units.target_scale, decode)
+        return cls(bias, encode * units.target_scale, decode, varies)
 
 
 @torch.no_grad()
@@ -68,6 +70,8 @@ def init_from_axes(
     skip, units, r = model.skip, model.units, len(axes.variances)
     largest = float(axes.variances.max()) if r else 1.0
     floor = _MIN_NOISE * largest
+    is_seen = axes.variances > floor
+    components = _exact_components(axes.components, is_seen, linear.varies.cpu())
     # Rows on a subspace leave no variance over: the noise must stay positive.
     noise = max(axes.noise_variance, floor)
     is_scaled = model.likelihood.is_scaled
@@ -77,7 +81,9 @@ def init_from_axes(
     if model.posterior is DiagonalNormal:
         loading, shrinkage = _probabilistic(model, axes.variances, noise)
     else:
-        loading = axes.variances.clamp(min=floor).sqrt()
+        # An axis without variance has none that could be made one, and a small loading
+        # would multiply what training does to it.
+        loading = axes.variances.where(is_seen, largest).sqrt()
         shrinkage = 1 / loading
         # Users see the codes of PCA in the data's units, where all features have one
         # unit.
@@ -87,8 +93,8 @@ def init_from_axes(
             units.code_scale[:r] = loading * unit
     model.likelihood.set_noise_variance(noise)
     # (r, d), from standardized rows: the axes are those of rows times `linear.encode`.
-    encode = axes.components * linear.encode.cpu()
-    decode = axes.components * linear.decode.cpu()
+    encode = components * linear.encode.cpu()
+    decode = components * linear.decode.cpu()
     # Latents beyond the rank r of the rows stay as they were.
     skip.encode_weight[:r] = (shrinkage[:, None] * encode).to(skip.encode_weight)
     skip.decode_weight[:, :r] = (loading * decode.T).to(skip.decode_weight)
@@ -102,14 +108,54 @@ def init_from_axes(
     if model.imputer is not None:
         local = noise if is_scaled else 1.0
         # (d, r): squared loading over noise, of each entry for each latent.
-        information = (loading * axes.components.T).square() / local
+        information = (loading * components.T).square() / local
         model.imputer.information[:, :r] = information.to(model.imputer.information)
     zero_outputs(model)
+    _ignore_unseen(model, components[is_seen], linear, ~is_seen)
     if model.initial is not None:
         # The weight of one row in n + 1: it costs the other component
         # log(n + 1) - log(n) nats a row.
         model.initial.set(model, weight=1 / (n_rows + 1))
     return unexplained if is_scaled else 1.0
+
+
+def _exact_components(components: Tensor, is_seen: Tensor, varies: Tensor) -> Tensor:
+    """Axes (r, d) of which those with variance leave features that do not vary alone,
+    to the last digit.
+
+    Rounding would not stay small: Adam makes steps of one size of any gradient.
+    """
+    if varies.all():
+        return components
+    components = components * varies
+    # Orthonormal axes beyond the span: of features that vary, then the others.
+    _, sizes, beyond = torch.linalg.svd(components[~is_seen], full_matrices=False)
+    constant = torch.eye(len(varies), dtype=components.dtype)[~varies]
+    beyond = torch.cat([beyond[sizes > 0.5], constant])
+    components[~is_seen] = beyond[: int((~is_seen).sum())]
+    return components
+
+
+def _ignore_unseen(
+    model: LatentModel, seen: Tensor, linear: LinearInit, is_unseen: Tensor
+) -> None:
+    """Let the networks ignore directions in which rows do not differ, whose random
+    weights no row would train.
+
+    `is_unseen` (r,) are the latents without variance; where there are any, `seen`
+    (m, d) are all axes that have some.
+    """
+    encoder = getattr(model.encoder, "input_weight", None)
+    decoder = getattr(model.decoder, "input_weight", None)
+    if encoder is not None:
+        encoder[:, ~linear.varies.to(encoder.device)] = 0.0
+        if is_unseen.any():
+            # Axes are those of rows times a factor of each feature.
+            factor = linear.encode.cpu()
+            projection = (seen.T @ seen) * factor / factor[:, None]
+            encoder.copy_(encoder.double().cpu() @ projection)
+    if decoder is not None:
+        decoder[:, is_unseen.nonzero().squeeze(1).to(decoder.device)] = 0.0
 
 
 def _probabilistic(

@@ -3,6 +3,7 @@
 The density of a model with an initial model beside it is a mixture of the two.
 """
 
+from collections.abc import Callable
 from functools import reduce
 
 import torch
@@ -83,6 +84,19 @@ def _exact_log_density(model: LatentModel, variance: Tensor, x: Tensor) -> Tenso
         normal = LowRankNormal(mean, loadings / std[:, None], 1.0, std)
         log_density = normal.log_prob(x)
     return of_data(model, log_density.to(x.dtype), x)
+
+
+def rows_log_density(
+    model: LatentModel, X: Tensor, log_density: Callable[[LatentModel, Tensor], Tensor]
+) -> Tensor:
+    """``log_density(model, x)`` (n,) of rows X (n, d) in data units.
+
+    It is minus infinity where a row is outside the support of the likelihood, or so far
+    off that the density overflows.
+    """
+    log_densities = log_density(model, model.units.to_net(X))
+    can_be = (model.likelihood.contains(X) | X.isnan()).all(-1)
+    return log_densities.where(can_be & ~log_densities.isnan(), -torch.inf)
 
 
 def of_data(model: LatentModel, log_prob: Tensor, x: Tensor) -> Tensor:

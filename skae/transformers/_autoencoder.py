@@ -1,5 +1,6 @@
 """The deterministic autoencoder."""
 
+from functools import partial
 from numbers import Integral
 
 from skae._sklearn import Interval, StrOptions
@@ -284,11 +285,7 @@ class AutoencoderTransformer(BaseAutoencoder):
             Minus the squared error, in squared units of X, or minus the absolute error,
             in units of X; otherwise a log-likelihood, in nats.
         """
-        X = self._validate_rows(X, "score_samples")
-        return self._map_rows(
-            X,
-            lambda model, x: log_loss(model, model.units.to_net(x), self._n_code_steps),
-        )
+        return self._score_rows(X, partial(log_loss, n_steps=self._n_code_steps))
 
     @property
     def _densities(self):

@@ -1,6 +1,7 @@
 """The base of the transformers: public methods that check, convert and call."""
 
 import copy
+import warnings
 from abc import abstractmethod
 from functools import partial
 from numbers import Integral
@@ -24,6 +25,7 @@ from skae._sklearn import (
 )
 from skae.data._arrays import as_tensor, float_dtypes, like
 from skae.nn._imputation import conditional_draws, conditional_mean, filled
+from skae.nn._log_density import rows_log_density
 from skae.nn._modules import Decoder, Encoder, n_hidden
 from skae.nn._ordered import truncated
 from skae.nn._params import is_count
@@ -32,7 +34,11 @@ from skae.training._device import resolve_device
 from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
-from skae.transformers._likelihood_spec import check_categories, draws_noise
+from skae.transformers._likelihood_spec import (
+    check_categories,
+    check_support,
+    draws_noise,
+)
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 
 
@@ -310,10 +316,20 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         score : float
-            Higher is better.
+            Higher is better. Minus infinity, with a warning that counts them, where X
+            has rows whose density is zero.
         """
         scores = self.score_samples(X)
         xp, _ = get_namespace(scores)
+        n_impossible = int(as_tensor(scores).isneginf().sum())
+        if n_impossible:
+            warnings.warn(
+                f"The density of {n_impossible} of {len(scores)} rows is zero: they "
+                "have values outside the support of the likelihood, or are out of "
+                "range. The score is minus infinity.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return float(xp.mean(scores))
 
     @property
@@ -409,15 +425,25 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             reset=reset,
         )
 
-    def _validate_rows(self, X, method):
+    def _validate_rows(self, X, method, *, to_encode=True):
         """Rows (n, d) for a public method of a fitted model, in their own dtype."""
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method=method)
         X, model = self._validate(X, reset=False), self.net_.module_
+        tensor, names = as_tensor(X), getattr(self, "feature_names_in_", None)
         if model.imputer is not None:
-            names = getattr(self, "feature_names_in_", None)
-            check_categories(model.likelihood, as_tensor(X), names)
+            check_categories(model.likelihood, tensor, names)
+        if to_encode:
+            check_support(model.likelihood, tensor, names, to_encode=True)
         return X
+
+    def _score_rows(self, X, log_density):
+        """Values (n,) of ``log_density(model, x)`` of standardized rows, in the units
+        of the data; those that cannot be have a density of zero."""
+        X = self._validate_rows(X, "score_samples", to_encode=False)
+        return self._map_rows(
+            X, lambda model, rows: rows_log_density(model, rows, log_density)
+        )
 
     def _map_rows(self, X, function):
         """Apply ``function(model, rows)`` by chunks, in the kind and dtype of X."""

@@ -151,19 +151,37 @@ def _make(choice, registry: dict, n_features: int) -> Likelihood:
     return made
 
 
-def check_support(likelihood: Likelihood, X: Tensor, names: list[str] | None) -> None:
-    """Raise where a value of X (n, d) is outside the support of its likelihood."""
-    # By chunks: the checks copy what they see.
-    for rows in exact_split(X):
-        for part, columns in likelihood.by_columns():
-            _check_part(part, rows[:, columns], columns, names)
+def check_support(
+    likelihood: Likelihood,
+    X: Tensor,
+    names: list[str] | None,
+    *,
+    to_encode: bool = False,
+) -> None:
+    """Raise where a value of X (n, d) is outside the support of its likelihood.
+
+    A model `to_encode` with takes an unknown category as well.
+    """
+    for part, columns in likelihood.by_columns():
+        # Validated rows are finite.
+        if type(part).contains is Likelihood.contains:
+            continue
+        accepts = part.encodes if to_encode else part.contains
+        # By chunks: the checks copy what they see.
+        for rows in exact_split(X):
+            values = rows[:, columns.to(rows.device)]
+            _check_part(part, accepts(values), values, columns, names)
 
 
 def _check_part(
-    part: Likelihood, values: Tensor, columns: Tensor, names: list[str] | None
+    part: Likelihood,
+    accepted: Tensor,
+    values: Tensor,
+    columns: Tensor,
+    names: list[str] | None,
 ) -> None:
     # (m, 2), rows and columns; missing entries have no support to leave.
-    outside = (~(part.contains(values) | values.isnan())).nonzero()
+    outside = (~(accepted | values.isnan())).nonzero()
     if not len(outside):
         return
     row, position = outside[0].tolist()

@@ -368,15 +368,15 @@ class VAETransformer(BaseAutoencoder):
         .. [2] Hesterberg, T. (1995). Weighted average importance sampling and defensive
            mixture distributions. Technometrics, 37(2), 185-194.
         """
-        X = self._validate_rows(X, "score_samples")
-        n_draws, k = self.n_score_draws, self.n_components_
-        base_samples = antithetic_normal(n_draws, k, self._seed)
 
         def bound(model, x):
-            draws = base_samples.to(x.device, x.dtype)
-            return log_bound(model, model.units.to_net(x), draws)
+            # (s, k)
+            base_samples = antithetic_normal(
+                self.n_score_draws, model.n_components, self._seed
+            )
+            return log_bound(model, x, base_samples.to(x.device, x.dtype))
 
-        return self._map_rows(X, bound)
+        return self._score_rows(X, bound)
 
     def posterior(self, X):
         """Return the posterior of the code of each row.

@@ -148,6 +148,8 @@ class Body(nn.Module):
     hidden_widths : tuple of int or None
         Of the values that `hidden_values` returns; None where a body has no such
         layers.
+    input_weight : Tensor or None
+        Weights (h, n_in) that are all that inputs meet; None where there are no such.
     """
 
     output: nn.Module
@@ -157,6 +159,10 @@ class Body(nn.Module):
     n_reused = 0
     n_kept = 0
     hidden_widths: tuple[int, ...] | None = None
+
+    @property
+    def input_weight(self) -> Tensor | None:
+        return None
 
     def hidden_values(self, x: Tensor) -> list[Tensor]:
         """Values (n, width) of each hidden layer, the first layer first."""

@@ -127,6 +127,10 @@ class MLPBody(Body):
         # The skip has a bias for each output already.
         self.output = nn.Linear(*output, bias=False)
 
+    @property
+    def input_weight(self) -> Tensor:
+        return self.hidden[0].weight
+
     def hidden_values(self, x: Tensor) -> list[Tensor]:
         activation = ACTIVATIONS[self.activation]
         values = []

@@ -73,6 +73,11 @@ class Likelihood(nn.Module):
         """Mask (n, d) of the values in the support."""
         return X.isfinite()
 
+    def encodes(self, X: Tensor) -> Tensor:
+        """Mask (n, d) of the values that a fitted model takes for a code: those in the
+        support, and what stands for unknown."""
+        return self.contains(X)
+
     def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:

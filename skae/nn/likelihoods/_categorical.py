@@ -37,6 +37,11 @@ class Categorical(Likelihood):
         # A row with a bad value is bad for that value alone.
         return is_probability & (sums_to_one | ~is_probability.all(-1, keepdim=True))
 
+    def encodes(self, X: Tensor) -> Tensor:
+        # All zeros are an unknown category, as of OneHotEncoder(handle_unknown=
+        # "ignore").
+        return self.contains(X) | (X == 0).all(-1, keepdim=True)
+
     def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:

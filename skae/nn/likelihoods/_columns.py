@@ -98,6 +98,11 @@ class Columns(Likelihood):
             [part.contains(X[:, columns]) for part, columns in self.by_columns()]
         )
 
+    def encodes(self, X: Tensor) -> Tensor:
+        return self._merge(
+            [part.encodes(X[:, columns]) for part, columns in self.by_columns()]
+        )
+
     def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
