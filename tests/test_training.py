@@ -1073,7 +1073,7 @@ def test_a_fit_that_fails_leaves_a_fitted_estimator_as_it_was(
         with monkeypatch.context() as patch:
             inject(patch, stage, is_late)
             with pytest.raises(InjectedError, match=stage):
-                FITS[how](model, X[::-1] * 2)
+                FITS[how](model, X[::-1] * 1.1)
         assert_same_objects(vars(model), before)
         assert_same_objects(vars(model.net_), net)
         assert [dict(e) for e in model.net_.history] == history

@@ -1,6 +1,5 @@
 """The deterministic autoencoder."""
 
-from functools import partial
 from numbers import Integral
 
 from skae._sklearn import Interval, StrOptions
@@ -285,7 +284,7 @@ class AutoencoderTransformer(BaseAutoencoder):
             Minus the squared error, in squared units of X, or minus the absolute error,
             in units of X; otherwise a log-likelihood, in nats.
         """
-        return self._score_rows(X, partial(log_loss, n_steps=self._n_code_steps))
+        return self._score_rows(X)
 
     @property
     def _densities(self):
@@ -298,6 +297,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     @property
     def _n_code_steps(self):
         return self.transform_max_iter
+
+    def _log_density(self, model, x):
+        return log_loss(model, x, self._n_code_steps)
 
     # `LOSSES` holds the likelihoods as well as the errors.
     def _likelihood_choice(self):

@@ -40,6 +40,7 @@ from skae.transformers._likelihood_spec import (
     draws_noise,
 )
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
+from skae.transformers._start import Start, next_pass
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -70,8 +71,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def partial_fit(self, X, y=None):
         """Train for one pass over the rows of X.
 
-        The first call sets the number of features, the scale and the initial model:
-        give it several times as many rows as components. There are no validation rows.
+        The first rows set centre, scale and initial model. Until there are 20 different
+        ones for each component, they are kept, and each call starts anew from all of
+        them. Where later rows show that the start was wrong, the model worse for them
+        than PCA of some of them, it starts anew from these, with a warning; `n_iter_`
+        and `loss_curve_` are those since the start. There are no validation rows.
         Parameters may change between calls, except for those that define the model. A
         pickle does not keep the momentum of the optimiser.
 
@@ -324,7 +328,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         n_impossible = int(as_tensor(scores).isneginf().sum())
         if n_impossible:
             warnings.warn(
-                f"The density of {n_impossible} of {len(scores)} rows is zero: they "
+                f"The density of {n_impossible} of {scores.shape[0]} rows is zero: they "
                 "have values outside the support of the likelihood, or are out of "
                 "range. The score is minus infinity.",
                 RuntimeWarning,
@@ -361,6 +365,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Functions that draw codes (n, k), by name, the default first."""
 
     @abstractmethod
+    def _log_density(self, model, x):
+        """Log-densities (n,) of standardized rows, or minus losses."""
+
+    @abstractmethod
     def _likelihood_choice(self):
         """The likelihood that the user chose, and the registry of names."""
 
@@ -394,9 +402,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with unchanged_on_failure(self), isolated(device, seed):
             frame, X = X, self._validate(X, reset=previous is None)
             self._check_parameters()
+            start = Start.after_fit(X.shape[0])
+            if is_incremental:
+                X, previous, start = next_pass(self, frame, X, device, seed)
             fitted = fit_estimator(
                 self, frame, X, device, seed, previous, is_incremental
             )
+            fitted["_start"] = start
             # Attributes of an earlier fit that this one does not have.
             for name in _OPTIONAL & vars(self).keys():
                 delattr(self, name)
@@ -437,12 +449,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             check_support(model.likelihood, tensor, names, to_encode=True)
         return X
 
-    def _score_rows(self, X, log_density):
-        """Values (n,) of ``log_density(model, x)`` of standardized rows, in the units
-        of the data; those that cannot be have a density of zero."""
+    def _score_rows(self, X):
+        """Values (n,) of `_log_density`, in the units of the data; rows that cannot be
+        have a density of zero."""
         X = self._validate_rows(X, "score_samples", to_encode=False)
         return self._map_rows(
-            X, lambda model, rows: rows_log_density(model, rows, log_density)
+            X, lambda model, rows: rows_log_density(model, rows, self._log_density)
         )
 
     def _map_rows(self, X, function):

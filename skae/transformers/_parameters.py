@@ -2,6 +2,8 @@
 
 from numbers import Integral, Real
 
+import numpy as np
+
 from skae._sklearn import Interval, StrOptions
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._corruption import NOISES, make_corruption
@@ -57,6 +59,20 @@ def is_ratio(estimator) -> bool:
 def orders_latents(estimator) -> bool:
     """Whether latents are trained in order: a ratio, too, keeps a prefix of a code."""
     return bool(estimator.ordered or is_ratio(estimator))
+
+
+def trains_its_score(estimator) -> bool:
+    """Whether training raises what `score` measures, and nothing else."""
+    objective = estimator._objective_parameters()
+    has_penalty = estimator.penalty is not None and np.any(estimator.penalty_weight)
+    return not (
+        has_penalty
+        or (estimator.noise and estimator.noise_level)
+        or orders_latents(estimator)
+        or objective.get("criterion__beta", 1.0) != 1.0
+        or objective.get("criterion__capacity")
+        or objective.get("criterion__free_bits")
+    )
 
 
 def check_parameters(estimator):

@@ -368,15 +368,7 @@ class VAETransformer(BaseAutoencoder):
         .. [2] Hesterberg, T. (1995). Weighted average importance sampling and defensive
            mixture distributions. Technometrics, 37(2), 185-194.
         """
-
-        def bound(model, x):
-            # (s, k)
-            base_samples = antithetic_normal(
-                self.n_score_draws, model.n_components, self._seed
-            )
-            return log_bound(model, x, base_samples.to(x.device, x.dtype))
-
-        return self._score_rows(X, bound)
+        return self._score_rows(X)
 
     def posterior(self, X):
         """Return the posterior of the code of each row.
@@ -405,6 +397,11 @@ class VAETransformer(BaseAutoencoder):
 
     def _imputation_base_samples(self, n_components, seed):
         return antithetic_normal(_N_IMPUTATION_DRAWS, n_components, seed)
+
+    def _log_density(self, model, x):
+        n_draws, k = self.n_score_draws, model.n_components
+        base_samples = antithetic_normal(n_draws, k, self._seed)
+        return log_bound(model, x, base_samples.to(x.device, x.dtype))
 
     def _likelihood_choice(self):
         return self.likelihood, LIKELIHOODS

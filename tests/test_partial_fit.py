@@ -1,0 +1,85 @@
+"""`partial_fit`: whatever the first rows are, the later ones count."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from skae import AutoencoderTransformer, VAETransformer
+
+both = pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])
+SMALL = {"hidden_layer_sizes": (32, 16), "random_state": 0}
+N_FEATURES, N_PASSES = 6, 10
+
+# First batches, made of good rows.
+FIRST = {
+    "one row": lambda good: good[:1],
+    "three rows": lambda good: good[:3],
+    "six rows": lambda good: good[:6],
+    "copies": lambda good: np.repeat(good[:1], 50, 0),
+    "zeros": lambda good: np.zeros((200, N_FEATURES)),
+    "a larger unit": lambda good: 1000 * good[:200],
+    "a smaller unit": lambda good: 0.001 * good[:200],
+    "another place": lambda good: good[:100] + 1e4,
+    "noise": lambda good: 5 * np.random.default_rng(1).normal(size=good[:200].shape),
+}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """300 rows to fit, 300 to judge by: three curved latents."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(600, 3)) @ rng.normal(size=(3, N_FEATURES))
+    X = 3 + 2 * np.tanh(z) + 0.1 * rng.normal(size=z.shape)
+    return X[:300], X[300:]
+
+
+def passes(model, good):
+    for _ in range(N_PASSES):
+        model.partial_fit(good)
+    return model
+
+
+@both
+@pytest.mark.parametrize("first", FIRST)
+def test_it_recovers_from_its_first_batch(estimator, first, rows):
+    good, new = rows
+    usual = passes(estimator(3, **SMALL), good).score(new)
+    model = estimator(3, **SMALL)
+    with warnings.catch_warnings():
+        # Where the first rows were enough to start from, it says so.
+        warnings.filterwarnings("ignore", "partial_fit starts anew", UserWarning)
+        model.partial_fit(FIRST[first](good))
+        score = passes(model, good).score(new)
+    # Two hundredths of the squared error, or a tenth of a nat for each feature.
+    is_error = estimator is AutoencoderTransformer
+    assert score > usual - (-0.02 * usual if is_error else 0.1 * N_FEATURES)
+
+
+@both
+def test_a_start_that_was_wrong_is_told(estimator, rows):
+    good, _ = rows
+    model = estimator(3, **SMALL).partial_fit(1000 * good)
+    with pytest.warns(UserWarning, match="partial_fit starts anew"):
+        model.partial_fit(good)
+    assert model.n_iter_ == 1
+
+
+@both
+def test_a_good_start_is_kept(estimator, rows):
+    model = passes(estimator(3, **SMALL), rows[0])
+    assert model.n_iter_ == N_PASSES
+    # No row waits in it.
+    assert model._start.gathered is None
+
+
+@both
+def test_few_rows_wait_for_more(estimator, rows):
+    """All of them count, as if they had come together."""
+    good, new = rows
+    model = estimator(3, **SMALL)
+    for row in good[:60]:
+        model.partial_fit(row[None])
+        assert np.isfinite(model.transform(new)).all()
+    together = estimator(3, **SMALL).partial_fit(good[:60])
+    np.testing.assert_array_equal(model.transform(new), together.transform(new))
