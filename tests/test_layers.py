@@ -20,7 +20,10 @@ OPEN = {
     "nn": ({"torch"}, set()),
     "data": ({"torch", "numpy", "sklearn"}, {"nn", "top"}),
     "training": ({"torch", "sklearn", "skorch", "tqdm"}, {"data", "nn"}),
-    "transformers": ({"torch", "numpy", "sklearn"}, {"training", "data", "nn", "top"}),
+    "transformers": (
+        {"torch", "numpy", "scipy", "sklearn"},
+        {"training", "data", "nn", "top"},
+    ),
     "detection": ({"numpy", "sklearn"}, {"transformers", "top"}),
     "semi_supervised": ({"numpy", "scipy", "sklearn"}, {"transformers", "top"}),
     "model_selection": ({"numpy", "sklearn"}, {"semi_supervised", "top"}),
