@@ -370,6 +370,12 @@ def test_log_density_of_deviations_is_the_log_prob(name):
         torch.testing.assert_close(value, likelihood.log_prob(params, x))
 
 
+def test_no_category_at_all_is_outside_the_support():
+    """An unknown category, all zeros, would have the density 1 of a sure one."""
+    x = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.2, 0.5, 0.3]])
+    assert make("categorical").contains(x).tolist() == [[False] * D, *[[True] * D] * 2]
+
+
 # Whole numbers within a range.
 
 
