@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 from sklearn.compose import make_column_selector
 from torch import nn
 
@@ -136,7 +136,8 @@ def test_modules_and_classes_stand_for_a_law(people):
 
 
 def test_auto_tells_the_columns_apart(people):
-    wide = people.assign(clicks=np.random.default_rng(0).geometric(0.05, 1000))
+    clicks = np.random.default_rng(0).geometric(0.05, 1000) - 1
+    wide = people.assign(clicks=clicks)
     found = [
         (law, [wide.columns[j] for j in columns])
         for law, columns in choose(torch.tensor(wide.to_numpy()))
@@ -224,3 +225,101 @@ def test_an_error_has_no_place_among_densities(people):
     model = AutoencoderTransformer(2, **SMALL).fit(people)
     with pytest.raises(ValueError, match="observation_noise"):
         model.sample(observation_noise=True)
+
+
+# Whole numbers.
+
+
+def whole_numbers(n=600):
+    """Columns of whole numbers that two latent numbers decide in part, and whether each
+    varies like a count."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(n, 2))
+
+    def u(weights):  # uniform, and related to the latent numbers
+        score = z @ weights + 1.5 * rng.normal(size=n)
+        return norm.cdf(score / np.sqrt(np.square(weights).sum() + 2.25))
+
+    a, b = [1.0, 0.0], [0.6, -0.8]
+    columns = {
+        "stars": (np.searchsorted([0.06, 0.1, 0.2, 0.45], u(a)) + 1, False),
+        "poles": (np.searchsorted([0.35, 0.45, 0.5, 0.6], u(b)) + 1, False),
+        "years": (1950 + np.floor(71 * u(b)), False),
+        "ages": (np.clip(norm.ppf(u(a), 40, 14), 18, 90).round(), False),
+        "sales": (norm.ppf(u(b), 5000, 1500).round(), False),
+        "income": (np.exp(norm.ppf(u(b), 14, 0.5)).round(), False),
+        "degrees": (norm.ppf(u(a), 5, 10).round(), False),
+        "always": (np.full(n, 7.0), False),
+        "visits": (rng.poisson(np.exp(0.5 + 0.2 * z[:, 0])), True),
+        "many": (rng.poisson(100 * np.exp(0.05 * z[:, 1])), True),
+        "wide": (rng.negative_binomial(2, 0.1, n), True),
+    }
+    X = np.column_stack([x for x, _ in columns.values()]).astype(float)
+    return X, list(columns), [is_count for _, is_count in columns.values()]
+
+
+def test_whole_numbers_are_counts_only_where_counts_vary_so():
+    X, names, are_counts = whole_numbers()
+    kinds = {j: kind for kind, columns in choose(torch.tensor(X)) for j in columns}
+    for j, is_count in enumerate(are_counts):
+        assert (kinds[j] in ("poisson", "negative_binomial")) == is_count, names[j]
+        assert is_count or kinds[j] == "discretized_normal", names[j]
+
+
+def test_drawn_whole_numbers_are_as_wide_as_the_columns_and_within_their_range():
+    X, names, _ = whole_numbers()
+    sizes = {"hidden_layer_sizes": (32,), "max_iter": 12}
+    model = VAETransformer(2, likelihood="auto", random_state=0, **sizes).fit(X)
+    rows = model.sample(10_000, 0)
+    assert (rows == rows.round()).all()
+    is_outside = (rows < X.min(0)) | (rows > X.max(0))
+    assert (is_outside.mean(0) <= 0.01).all(), dict(zip(names, is_outside.mean(0)))
+    varies = X.std(0) > 0
+    np.testing.assert_allclose(rows.std(0)[varies], X.std(0)[varies], rtol=0.1)
+    np.testing.assert_array_equal(rows[:, ~varies], 7)
+
+
+def test_later_rows_widen_the_range_of_whole_numbers():
+    X = whole_numbers(100)[0][:, 2:4]
+    options = {"likelihood": "discretized_normal", "hidden_layer_sizes": ()}
+    model = VAETransformer(1, random_state=0, **options).partial_fit(X)
+    beyond = model.score_samples(X[:1] + 300)
+    assert np.isfinite(beyond).all()  # one row among those of the training
+    model.partial_fit(X + 300)
+    for part in (model.net_.module_, model.net_.module_.initial):
+        np.testing.assert_array_equal(part.likelihood.lowest, X.min(0))
+        np.testing.assert_array_equal(part.likelihood.highest, X.max(0) + 300)
+    assert model.score_samples(X[:1] + 300) > beyond
+
+
+# Containers.
+
+
+@pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])
+@pytest.mark.parametrize("as_rows", [list, lambda X: tuple(map(tuple, X))])
+@pytest.mark.parametrize(
+    "laws",
+    [
+        "auto",
+        [("gaussian", [0, 1]), ("poisson", slice(2, 3))],
+        (("gaussian", lambda X: np.arange(X.shape[1]) < 2), ("poisson", [-1])),
+    ],
+    ids=["auto", "list", "tuple"],
+)
+def test_lists_of_rows_and_tuples_of_pairs_are_taken(estimator, as_rows, laws):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(30, 2)), rng.poisson(3, 30)])
+    name = "loss" if estimator is AutoencoderTransformer else "likelihood"
+    as_list = list(laws) if isinstance(laws, tuple) else laws
+
+    def codes(laws, X):
+        model = estimator(2, **{name: laws}, **SMALL | {"max_iter": 1})
+        return model.fit(X).transform(X)
+
+    found = codes(laws, as_rows(X.tolist()))
+    np.testing.assert_array_equal(found, codes(as_list, X))
+
+
+def test_a_pair_alone_is_no_tuple_of_pairs(people):
+    with pytest.raises(TypeError, match=r"must hold pairs .* got 'gaussian'"):
+        VAETransformer(2, likelihood=("gaussian", [0, 1]), **SMALL).fit(people)

@@ -781,3 +781,74 @@ def test_few_rows_are_enough(estimator, n_rows, iris):
     assert np.isfinite(model.transform(X)).all()
     assert np.isfinite(model.score_samples(X)).all()
     assert np.isfinite(model.sample(20, random_state=0, density="mixture")).all()
+
+
+# Bounds of what is drawn.
+
+
+@pytest.fixture(scope="module")
+def iris_vae(iris):
+    return VAETransformer(2, max_iter=2, hidden_layer_sizes=(8,), random_state=0).fit(
+        iris
+    )
+
+
+LOW = np.array([5.0, 2.0, -np.inf, 0.5])
+
+
+@pytest.mark.parametrize("with_noise", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "bounds, low, high",
+    [
+        ((0, 4.5), 0, 4.5),
+        ([LOW.tolist(), 5], LOW, 5),
+        ((torch.from_numpy(LOW), np.float32(5)), LOW, 5),
+        (np.stack([LOW, LOW + 1]), LOW, LOW + 1),
+        ("observed", None, None),
+    ],
+    ids=["numbers", "list", "tensor", "array", "observed"],
+)
+def test_draws_beyond_the_bounds_are_at_the_nearer_end(
+    iris, bounds, low, high, dtype, with_noise
+):
+    model = VAETransformer(2, max_iter=0, random_state=0).fit(iris.astype(dtype))
+    if isinstance(bounds, str):
+        low, high = iris.astype(dtype).min(0), iris.astype(dtype).max(0)
+    options = {"observation_noise": with_noise}
+    free = model.sample(2000, 0, **options)
+    assert ((free < low) | (free > high)).any()
+    found = model.sample(2000, 0, bounds=bounds, **options)
+    np.testing.assert_array_equal(found, np.clip(free, low, high).astype(dtype))
+    assert found.dtype == dtype
+
+
+def test_the_observed_range_is_that_of_all_rows_and_in_pickles(iris):
+    model = AutoencoderTransformer(2, hidden_layer_sizes=(), random_state=0)
+    model.partial_fit(iris[:100]).partial_fit(iris[100:])
+    for one in (model, pickle.loads(pickle.dumps(model))):
+        free, found = (one.sample(3000, 0, bounds=b) for b in (None, "observed"))
+        assert (free > iris.max(0)).any()
+        truth = np.clip(free, iris.min(0), iris.max(0))
+        np.testing.assert_array_equal(found, truth)
+
+
+@pytest.mark.parametrize(
+    "bounds, message",
+    [
+        ("training", "bounds must be None"),
+        (3.0, "bounds must be None"),
+        ((1,), "bounds must be None"),
+        ((1, 2, 3), "bounds must be None"),
+        (([1, 2], 3), "arrays of 4 of them"),
+        ((None, 3), r"empty in column 0: from nan"),
+        ((2, 1), "bounds are empty in column 0: from 2 to 1"),
+        (([0, 0, 7, 0], 5), "bounds are empty in column 2: from 7 to 5"),
+    ],
+    ids=str,
+)
+def test_bad_bounds_are_refused_before_anything_is_drawn(iris_vae, bounds, message):
+    rng = np.random.RandomState(0)
+    with pytest.raises(ValueError, match=message):
+        iris_vae.sample(2, rng, bounds=bounds)
+    assert rng.randint(2**31) == np.random.RandomState(0).randint(2**31)

@@ -22,7 +22,7 @@ OPEN = {
     "data": ({"torch", "numpy", "sklearn"}, {"nn", "top"}),
     "training": ({"torch", "sklearn", "skorch", "tqdm"}, {"data", "nn"}),
     "transformers": (
-        {"torch", "numpy", "sklearn", "threadpoolctl"},
+        {"torch", "numpy", "scipy", "sklearn", "threadpoolctl"},
         {"training", "data", "nn", "top"},
     ),
     "detection": ({"numpy", "sklearn"}, {"transformers", "top"}),

@@ -507,3 +507,25 @@ def test_a_prefix_knows_its_weight(factors, E):
         return ((model.impute(X) - factors[:300])[is_missing] ** 2).mean()
 
     assert error(model.truncate(1)) < 1.1 * error(initial)
+
+
+@pytest.mark.parametrize("E", ESTIMATORS)
+@pytest.mark.parametrize("bounds", ["observed", (1.5, [2.5, 2.2, 3, 3, 3, 3, 3, 3])])
+def test_filled_entries_are_within_bounds_and_the_rest_is_kept(factors, E, bounds):
+    X = with_holes(factors[:100])
+    options = {"hidden_layer_sizes": (), "max_iter": 0, "random_state": 0}
+    model = E(3, allow_nan=True, **options).fit(X)
+    low, high = (np.nanmin(X, 0), np.nanmax(X, 0)) if bounds == "observed" else bounds
+    # Rows beyond all others, whose observed entries are outside as well.
+    rows = 3 * X
+    is_missing = np.isnan(rows)
+    for n_imputations in (None, 3):
+        free = model.impute(rows, n_imputations=n_imputations, random_state=0)
+        found = model.impute(
+            rows, n_imputations=n_imputations, random_state=0, bounds=bounds
+        )
+        assert ((free < low) | (free > high))[..., is_missing].any()
+        truth = np.where(is_missing, np.clip(free, low, high), rows)
+        np.testing.assert_array_equal(found, truth)
+    with pytest.raises(ValueError, match="bounds must be None"):
+        model.impute(rows, bounds="seen")

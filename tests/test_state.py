@@ -135,7 +135,7 @@ def rows_for(options):
     choice = options.get("loss", options.get("likelihood"))
     if choice in ("bernoulli", "binarized_bernoulli", "binary_cross_entropy"):
         X = (X > 0).astype(float)
-    elif choice in ("poisson", "negative_binomial"):
+    elif choice in ("poisson", "negative_binomial", "discretized_normal"):
         X = rng.poisson(np.exp(0.3 * X)).astype(float)
     elif choice == "categorical":
         X = np.eye(8)[rng.integers(8, size=40)]
@@ -291,7 +291,7 @@ def test_a_number_beside_the_state_is_found(iris):
 
 def test_so_many_combinations_keep_their_state():
     names = {name_of(case) for case in CASES}
-    assert len(names) == len(CASES) == 227
+    assert len(names) == len(CASES) == 231
 
 
 def test_a_part_of_the_user_is_asked_for_again(iris):

@@ -22,6 +22,9 @@ class Units(nn.Module):
     ----------
     loc, scale, target_loc, target_scale : Tensor of shape (d,)
         In float64, so that rows far from zero lose nothing when they are centred.
+    lowest, highest : Tensor of shape (d,)
+        Least and greatest value of each feature in training, in the units of the data;
+        infinite until one was observed.
     code_scale : Tensor of shape (k,)
         From the network's code to the one that users see.
     """
@@ -30,6 +33,8 @@ class Units(nn.Module):
     scale: Tensor
     target_loc: Tensor
     target_scale: Tensor
+    lowest: Tensor
+    highest: Tensor
     code_scale: Tensor
 
     def __init__(self, n_features: int, n_components: int):
@@ -40,6 +45,8 @@ class Units(nn.Module):
             ("scale", 1.0, n_features),
             ("target_loc", 0.0, n_features),
             ("target_scale", 1.0, n_features),
+            ("lowest", float("inf"), n_features),
+            ("highest", -float("inf"), n_features),
             ("code_scale", 1.0, n_components),
         ):
             self.register_buffer(name, torch.full((size,), value, dtype=torch.float64))
@@ -54,6 +61,15 @@ class Units(nn.Module):
         # Zero and one where the likelihood sees standardized values as they are.
         self.target_loc.copy_(loc.where(~is_scaled, 0.0))
         self.target_scale.copy_(scale.where(~is_scaled, 1.0))
+
+    @torch.no_grad()
+    def observe(self, X: Tensor) -> None:
+        """Widen the range of the features to that of rows (n, d); NaN is missing."""
+        is_missing = X.isnan()
+        lowest = X.masked_fill(is_missing, torch.inf).amin(0)
+        highest = X.masked_fill(is_missing, -torch.inf).amax(0)
+        self.lowest.copy_(torch.minimum(self.lowest, lowest.to(self.lowest)))
+        self.highest.copy_(torch.maximum(self.highest, highest.to(self.highest)))
 
     @property
     def data_scale(self) -> Tensor:

@@ -203,7 +203,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "loss": [StrOptions({"auto", *LOSSES}), list, callable],
+        "loss": [StrOptions({"auto", *LOSSES}), list, tuple, callable],
         "transform_max_iter": [Interval(Integral, 0, None, closed="left")],
     }
 

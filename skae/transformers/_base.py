@@ -32,6 +32,7 @@ from skae.nn._params import is_count
 from skae.training._determinism import isolated
 from skae.training._device import resolve_device
 from skae.transformers._apply import map_rows, unchanged_on_failure
+from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
 from skae.transformers._likelihood_spec import (
@@ -139,7 +140,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self._map_rows(Z, lambda model, code: Decoder(model)(code))
 
     def sample(
-        self, n_samples=1, random_state=None, *, density=None, observation_noise=None
+        self,
+        n_samples=1,
+        random_state=None,
+        *,
+        density=None,
+        observation_noise=None,
+        bounds=None,
     ):
         """Draw new rows.
 
@@ -157,6 +164,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             Whether rows are drawn from the likelihood around the decoded codes: counts,
             categories, values with noise. False gives its means, for pictures say. None
             is True, unless the loss of an autoencoder is an error, not a likelihood.
+        bounds : None, "observed" or pair of float or array-like of shape \
+                (n_features,), default=None
+            Range of the rows; values outside become its nearer end. "observed" is the
+            range of the training rows, feature by feature; a pair holds the lowest and
+            the highest value, each a number or one for each feature.
 
         Returns
         -------
@@ -166,7 +178,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            If the model has no such density, or no likelihood to draw noise from.
+            If the model has no such density, or no likelihood to draw noise from, or if
+            `bounds` has none of these forms.
 
         References
         ----------
@@ -182,19 +195,22 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"density={density!r} is not one of {known} of {type(self).__name__}."
             )
         with_noise = draws_noise(self.net_.module_.likelihood, observation_noise)
+        bounds = make_bounds(bounds, self.net_.module_.units)
         random_state = check_random_state(random_state)
         draw = self._densities[density or next(iter(self._densities))]
         # (n_samples, k), in the array library of the training rows.
         codes = like(draw(n_samples, random_state), self.mean_)
         if not with_noise:
-            return self._map_rows(codes, lambda model, code: Decoder(model)(code))
+            rows = self._map_rows(codes, lambda model, code: Decoder(model)(code))
+            return clipped(rows, bounds)
         # Codes come first, so that a seed draws the same ones with noise and without.
         generator = self._generator(random_state)
-        return self._map_rows(
+        rows = self._map_rows(
             codes, lambda model, code: Decoder(model).sample(code, generator)
         )
+        return clipped(rows, bounds)
 
-    def impute(self, X, *, n_imputations=None, random_state=None):
+    def impute(self, X, *, n_imputations=None, random_state=None, bounds=None):
         """Fill the missing entries of X.
 
         Their conditional distribution is a mixture of the model's own and of that of
@@ -215,6 +231,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             means are calibrated on the masked entries.
         random_state : int, RandomState instance or None, default=None
             Generator of the draws; conditional means are the same in every call.
+        bounds : None, "observed" or pair of float or array-like of shape \
+                (n_features,), default=None
+            Range of the filled entries; values outside become its nearer end.
+            "observed" is the range of the training rows, feature by feature; a pair
+            holds the lowest and the highest value, each a number or one for each
+            feature.
 
         Returns
         -------
@@ -225,8 +247,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            If the model was fitted with ``allow_nan=False``, or a row lacks some but
-            not all one-hot columns of a category.
+            If the model was fitted with ``allow_nan=False``, a row lacks some but not
+            all one-hot columns of a category, or `bounds` has none of these forms.
 
         References
         ----------
@@ -240,8 +262,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise ValueError(
                 "impute needs a model that was fitted with allow_nan=True."
             )
+        bounds = make_bounds(bounds, self.net_.module_.units)
         if n_imputations is None:
-            return self._impute(X, conditional_mean, 1)
+            return clipped(self._impute(X, conditional_mean, 1), bounds, keep=X)
         if not is_count(n_imputations):
             raise ValueError(
                 f"n_imputations must be an integer >= 1; got {n_imputations!r}."
@@ -250,7 +273,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         draws = partial(conditional_draws, n_imputations=m, generator=generator)
         xp, _ = get_namespace(X)
         # (n, m, d) -> (m, n, d)
-        return xp.moveaxis(self._impute(X, draws, m), 1, 0)
+        tables = xp.moveaxis(self._impute(X, draws, m), 1, 0)
+        return clipped(tables, bounds, keep=X)
 
     def _impute(self, X, conditional, n_values):
         base_samples = self._imputation_base_samples(self.n_components_, self._seed)

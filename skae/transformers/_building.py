@@ -35,6 +35,8 @@ def choose_likelihood(estimator, frame, X, previous):
     """
     choice, registry = estimator._likelihood_choice()
     tensor, names = as_tensor(X), getattr(estimator, "feature_names_in_", None)
+    # Lists of rows have no columns that could be named: those of the array count.
+    frame = frame if hasattr(frame, "shape") else X
     # "auto" is decided once: later rows may not show of what kind a column is.
     if previous is not None and choice == "auto":
         likelihood = previous.module_.likelihood
@@ -61,6 +63,7 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
         model = build_model(config, given).to(device)
         # The number of latents, which the units of a model hold too, needed the rows.
         model.units.set(units.loc, units.scale, likelihood.scaled_features)
+        observe_range(model, X)
         return rows, model
     # A ratio stands for the number of latents that the first fit found for it.
     has_size = not is_ratio(estimator)
@@ -70,6 +73,7 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
     keeps_penalty = is_incremental and estimator._is_incremental
     model = continued(estimator, previous.module_, config, given, keeps_penalty)
     model = model.to(device)
+    observe_range(model, X)
     # The units stay those of the first rows, which the weights belong to.
     return ResidentRows(X, model.units, device), model
 
@@ -102,6 +106,16 @@ def units_of(X, likelihood, device) -> Units:
     units = Units(X.shape[1], 1).to(device)
     units.set(moments.mean, scale, likelihood.scaled_features)
     return units
+
+
+def observe_range(model, X):
+    """Widen the range of the model's features to that of rows X (n, d), data units."""
+    for rows in exact_split(X):
+        model.units.observe(rows)
+    # The initial model takes over the likelihood of a new model, but not of later rows.
+    for part in (model, model.initial):
+        if part is not None:
+            part.likelihood.set_range(model.units.lowest, model.units.highest)
 
 
 def n_latents(estimator, rows, seed) -> int:

@@ -1,8 +1,10 @@
 """Likelihoods as users specify them, and checks of the data against them."""
 
+import math
 from collections.abc import Callable
 
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from skae._sklearn import _get_column_indices
@@ -10,9 +12,20 @@ from skae.data._rows import exact_split
 from skae.nn._params import make_own
 from skae.nn.likelihoods import Categorical, Columns, Likelihood
 
-# Distinct values of integers above which they are modelled as measures: a count with so
-# many is nearly continuous, and a normal distribution learns its noise.
-_MOST_COUNTS = 1000
+# Standard errors by which the ratio of counts' variance to their mean may be below one,
+# that of a Poisson distribution.
+_N_STANDARD_ERRORS = 3.0
+
+# Fraction of the draws of a count that may lie outside the range of its column, and a
+# number of rows: two are expected of any distribution, five are rare.
+_MAX_OUTSIDE, _MAX_ROWS_OUTSIDE = 0.01, 4
+
+# Nats by which a normal distribution may suit all rows of a count better. A Poisson
+# distribution of a large mean is nearly normal, so that a few are chance.
+_MAX_LOG_RATIO = 4.0
+
+# Largest count: in single precision the factorials of larger ones are off by 0.1 nats.
+_LARGEST_COUNT = 1e5
 
 # Variance over mean above which counts are negative binomial. A Poisson distribution
 # has one; a little more is sampling error, or explained by the code.
@@ -20,13 +33,13 @@ _OVERDISPERSED = 1.5
 
 
 def make_likelihood(
-    choice: str | list | nn.Module | Callable, registry: dict, frame, X: Tensor
+    choice: str | list | tuple | nn.Module | Callable, registry: dict, frame, X: Tensor
 ) -> Likelihood:
     """Return the likelihood that `choice` stands for.
 
     Parameters
     ----------
-    choice : str, list of pair, module or callable
+    choice : str, list or tuple of pairs, module or callable
         A name in `registry`, "auto", pairs of such a choice and its columns, a module
         to copy, or a callable that makes one from the number of features.
     registry : dict
@@ -43,7 +56,7 @@ def make_likelihood(
     """
     if choice == "auto":
         choice = choose(X)
-    if isinstance(choice, list):
+    if isinstance(choice, list | tuple):
         return _by_columns(choice, registry, frame, X)
     return _make(choice, registry, X.shape[1])
 
@@ -52,7 +65,8 @@ def choose(X: Tensor) -> list[tuple[str, list[int]]]:
     """A likelihood for each column, by its values.
 
     Neighbouring columns of zeros and ones that sum to one are a category, other zeros
-    and ones binary, other integers from zero on counts, everything else measures.
+    and ones binary, integers that vary like counts and have no bound but zero counts,
+    other integers whole numbers within their range, everything else measures.
     """
     # Columns of one kind have one likelihood, wherever they are; each category has one.
     kinds: dict[str, list[int]] = {}
@@ -93,14 +107,40 @@ def _kind(x: Tensor) -> str:
     x = x[~x.isnan()]
     if _is_binary(x):
         return "bernoulli"
-    is_count = bool(((x >= 0) & (x == x.round())).all())
-    if is_count and len(x.unique()) <= _MOST_COUNTS:
-        is_wide = x.var(correction=0) > _OVERDISPERSED * x.mean()
-        return "negative_binomial" if is_wide else "poisson"
-    return "diagonal_gaussian"
+    if not bool((x == x.round()).all()):
+        return "diagonal_gaussian"
+    mean, variance = float(x.mean()), float(x.var(correction=0))
+    if not _is_count(x, mean, variance):
+        return "discretized_normal"
+    is_wide = variance > _OVERDISPERSED * mean
+    return "negative_binomial" if is_wide else "poisson"
 
 
-def _by_columns(pairs: list, registry: dict, frame, X: Tensor) -> Columns:
+def _is_count(x: Tensor, mean: float, variance: float) -> bool:
+    """Whether whole numbers (n,) vary like counts of that mean and variance, which have
+    no bound but zero."""
+    values, n_rows = x.unique(return_counts=True)
+    lowest, highest, n = float(values[0]), float(values[-1]), len(x)
+    # The standard error of a Poisson distribution's ratio is (2 / n)^(1/2).
+    is_narrow = variance < (1 - _N_STANDARD_ERRORS * (2 / n) ** 0.5) * mean
+    if lowest < 0 or highest > _LARGEST_COUNT or is_narrow:
+        return False
+    if variance > mean:
+        size = mean**2 / (variance - mean)
+        counts = stats.nbinom(size, size / (size + mean))
+    else:
+        counts = stats.poisson(mean)
+    outside = counts.cdf(lowest - 1) + counts.sf(highest)
+    if outside > _MAX_OUTSIDE + _MAX_ROWS_OUTSIDE / n:
+        return False
+    # A bell without the skew of counts: log-likelihoods, that of a normal distribution
+    # in closed form. Sheppard's correction is for the rounding.
+    own = float((n_rows.cpu().numpy() * counts.logpmf(values.numpy(force=True))).sum())
+    normal = -0.5 * n * math.log(2 * math.pi * math.e * (variance + 1 / 12))
+    return own >= normal - _MAX_LOG_RATIO
+
+
+def _by_columns(pairs: list | tuple, registry: dict, frame, X: Tensor) -> Columns:
     """A likelihood of parts, each for some columns; every column has one."""
     parts, indices, owner = [], [], {}
     for pair in pairs:

@@ -60,6 +60,8 @@ class VAETransformer(BaseAutoencoder):
           of which such values are the probabilities, drawn anew in each epoch;
         - "categorical": one category, as one-hot columns;
         - "poisson", "negative_binomial": counts; the latter vary more;
+        - "discretized_normal": whole numbers within the range of the training rows:
+          ratings, ages, years;
         - a list for columns of different kinds: pairs of one of these and columns as
           in :class:`~sklearn.compose.ColumnTransformer`, say
           ``[("gaussian", ["age", "income"]), ("categorical", ["a", "b", "c"])]``;
@@ -247,7 +249,7 @@ class VAETransformer(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), list, callable],
+        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), list, tuple, callable],
         "prior": [StrOptions(set(PRIORS)), Distribution, callable],
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Real, 0, 1, closed="both")],

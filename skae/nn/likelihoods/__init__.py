@@ -4,6 +4,7 @@ from skae.nn.likelihoods._base import Likelihood
 from skae.nn.likelihoods._bernoulli import Bernoulli, BinarizedBernoulli
 from skae.nn.likelihoods._categorical import Categorical
 from skae.nn.likelihoods._columns import Columns
+from skae.nn.likelihoods._discretized_normal import DiscretizedNormal
 from skae.nn.likelihoods._errors import AbsoluteError, SquaredError
 from skae.nn.likelihoods._gaussian import DiagonalGaussian, Gaussian
 from skae.nn.likelihoods._laplace import Laplace
@@ -21,6 +22,7 @@ LIKELIHOODS = {
     "categorical": Categorical,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
+    "discretized_normal": DiscretizedNormal,
 }
 
 # A loss is a likelihood, or one under another name whose scale is fixed.
@@ -40,6 +42,7 @@ __all__ = [
     "Categorical",
     "Columns",
     "DiagonalGaussian",
+    "DiscretizedNormal",
     "Gaussian",
     "Laplace",
     "Likelihood",

@@ -78,6 +78,10 @@ class Likelihood(nn.Module):
         support, and what stands for unknown."""
         return self.contains(X)
 
+    def set_range(self, lowest: Tensor, highest: Tensor) -> None:
+        """Take the least and the greatest value (d,) of each feature in training, in
+        the units of the data, where a distribution is bounded by them."""
+
     def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:

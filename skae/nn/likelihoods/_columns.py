@@ -103,6 +103,10 @@ class Columns(Likelihood):
             [part.encodes(X[:, columns]) for part, columns in self.by_columns()]
         )
 
+    def set_range(self, lowest: Tensor, highest: Tensor) -> None:
+        for part, columns in self.by_columns():
+            part.set_range(lowest[columns], highest[columns])
+
     def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
