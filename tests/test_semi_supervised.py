@@ -27,7 +27,11 @@ from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
-from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+from sklearn.semi_supervised import (
+    LabelPropagation,
+    LabelSpreading,
+    SelfTrainingClassifier,
+)
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import (
     estimator_checks_generator,
@@ -194,6 +198,24 @@ def test_label_spreading_gets_all_rows(rows, partly):
     assert_array_equal(model.predict(X), model.classes_[alone.predict(codes)])
     assert_array_equal(model.predict_proba(X), alone.predict_proba(codes))
     assert model.score(X, names) > 0.9
+
+
+@pytest.mark.parametrize("wrap", [lambda c: c, lambda c: make_pipeline(PCA(), c)])
+@pytest.mark.parametrize("graph", [LabelSpreading, LabelPropagation])
+def test_a_row_that_no_label_reaches_has_equal_probabilities(graph, wrap):
+    """They were NaN."""
+    X = np.vstack([SMALL[:4], SMALL[:4]])
+    names = ["b", "a", "b", "a", None, None, None, None]
+    model = SemiSupervisedClassifier(StandardScaler(), wrap(graph(gamma=500)))
+    model.fit(X, names)
+    near = model.predict_proba(X)
+    far = np.vstack([X, [[1e6], [-1e6]]])
+    message = f"{graph.__name__} has no probabilities for 2 of 10 rows"
+    with pytest.warns(UserWarning, match=message):
+        found = model.predict_proba(far)
+    assert_array_equal(found, np.vstack([near, np.full((2, 2), 0.5)]))
+    with pytest.warns(UserWarning, match="the first is predicted"):
+        assert_array_equal(model.predict(far), [*"ba" * 4, "a", "a"])
 
 
 def test_self_training_at_the_end_of_a_pipeline_gets_all_rows(partly):

@@ -35,7 +35,8 @@ from skae.semi_supervised._encoders import check_not_encoded
 from skae.semi_supervised._labels import split_labels
 
 # Classifiers that learn from unlabelled rows as well, marked by -1 in their `y`.
-_SEMI_SUPERVISED = (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
+_GRAPHS = (LabelPropagation, LabelSpreading)
+_SEMI_SUPERVISED = (*_GRAPHS, SelfTrainingClassifier)
 
 
 def _classifier_has(name):
@@ -232,6 +233,9 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Their classes.
         """
         features = self._check_features(X)
+        if isinstance(_last_step(self.classifier_), _GRAPHS):
+            # As it does, but rows without a class of their own are warned of.
+            return self.classes_[self._predict_proba(features).argmax(1)]
         predicted = self.classifier_.predict(features)
         return self.classes_[predicted] if self._sees_all else predicted
 
@@ -247,10 +251,10 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            In the order of `classes_`; all equal, with a warning, in a row that the
+            classifier says nothing of: far from all labelled rows of a graph.
         """
-        features = self._check_features(X)
-        return self.classifier_.predict_proba(features)
+        return self._predict_proba(self._check_features(X))
 
     @available_if(_classifier_has("predict_log_proba"))
     def predict_log_proba(self, X):
@@ -387,6 +391,22 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         y = np.full(len(is_labelled), -1)
         y[rows] = ranks
         self.classifier_ = classifier.fit(self._features(X), y, **params)
+
+    def _predict_proba(self, features):
+        """Probabilities of the classes (n, n_classes), equal ones in place of NaN."""
+        with np.errstate(invalid="ignore"):  # graphs divide by the sum of no weights
+            found = self.classifier_.predict_proba(features)
+        is_lost = np.isnan(found).any(axis=1)
+        if not is_lost.any():
+            return found
+        warnings.warn(
+            f"{type(_last_step(self.classifier_)).__name__} has no probabilities for "
+            f"{is_lost.sum()} of {len(found)} rows, which are far from all that have a "
+            "label: those of all classes are equal there, and the first is predicted.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return np.where(is_lost[:, None], 1 / found.shape[1], found)
 
     def _check_features(self, X):
         """Features of rows that were passed to a public method."""
