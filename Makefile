@@ -1,4 +1,5 @@
 # make demo | test | lint     in a virtual environment that is made when missing
+# make test-clients           scikit-learn's own tests, and why some are skipped
 # make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
 # make test VENV=             in PYTHON as it is: nothing is made, nothing installed
@@ -13,7 +14,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test test-oldest lint
+.PHONY: demo test test-clients test-oldest lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -21,6 +22,9 @@ demo: $(installed)
 # A process for each core, each with one thread (tests/conftest.py).
 test: $(installed)
 	$(run) -m pytest --numprocesses auto
+
+test-clients: $(installed)
+	$(run) -m pytest tests/clients -rs --numprocesses auto
 
 test-oldest:
 	PYTHON=$(PYTHON) .ci/test-oldest

@@ -19,6 +19,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._set_output import ADAPTERS_MANAGER
 from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.validation import (
     _check_method_params,
@@ -28,6 +29,7 @@ from sklearn.utils.validation import (
 )
 
 __all__ = [
+    "ADAPTERS_MANAGER",
     "HasMethods",
     "Interval",
     "StrOptions",

@@ -1,10 +1,16 @@
 """The outlier detector: distances against independent truths, laws of its scores."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
@@ -188,6 +194,31 @@ def test_auto_flags_few_new_rows_however_wide(n_features):
     assert (model.predict(2 * X[300:]) == -1).mean() > 0.5
 
 
+# The last two rows are outliers: the toy of scikit-learn's isolation forest and LOF.
+TOY = [[-2, -1], [-1, -1], [-1, -2], [1, 1], [1, 2], [2, 1], [7, 4], [-5, 9]]
+
+
+@pytest.mark.parametrize("contamination", [0.25, "auto"])
+@pytest.mark.parametrize("seed", range(3))
+def test_two_of_eight_rows_are_outliers(seed, contamination):
+    """No row was: a trim of 1.6 rows left out one, and the upper quartile was high."""
+    transformer = AutoencoderTransformer(2, hidden_layer_sizes=(8,), max_iter=2)
+    model = AutoencoderDetector(
+        transformer, contamination=contamination, random_state=seed
+    )
+    assert_array_equal(model.fit_predict(TOY), 6 * [1] + 2 * [-1])
+    noisy = TOY + np.random.default_rng(seed).normal(0, 0.05, size=(8, 2))
+    assert_array_equal(model.fit_predict(noisy), 6 * [1] + 2 * [-1])
+
+
+def test_auto_flags_few_of_few_clean_rows():
+    shares = []
+    for seed in range(20):
+        X = np.random.default_rng(seed).normal(size=(8, 2))
+        shares.append((detector(PCA(1)).fit_predict(X) == -1).mean())
+    assert np.mean(shares) < 0.06
+
+
 def test_huge_values_are_outliers(curved):
     model = detector().fit(curved)
     huge = np.tile(curved[0], (3, 1))
@@ -268,6 +299,68 @@ def test_copies_of_a_few_rows_have_finite_scores(curved):
     scores = detector(linear(2), trim=0).fit(X).score_samples(np.vstack([X, curved]))
     assert np.isfinite(scores).all()
     assert scores[:150].min() > scores[150:].min()
+
+
+@pytest.mark.parametrize("kind", [np.float32, pd.DataFrame], ids=["array", "frame"])
+def test_scores_of_float32_rows_are_float32_with_the_signs_of_float64(curved, kind):
+    X = curved.astype(np.float32)
+    model = detector(contamination=0.5).fit(X)
+    given = kind(X)
+    for method in ("score_samples", "decision_function", "explain"):
+        single, double = (getattr(model, method)(Z) for Z in (given, X.astype(float)))
+        assert single.dtype == np.float32 and double.dtype == np.float64
+        assert_array_equal(single, double.astype(np.float32))
+        assert getattr(model, method)(X.tolist()).dtype == np.float64
+    flags = model.predict(given)
+    assert_array_equal(flags, np.where(model.decision_function(given) < 0, -1, 1))
+    assert (flags == -1).mean() == 0.5
+
+
+def test_more_neighbours_than_rows_are_all_other_rows_with_a_warning(curved):
+    X = curved[:30]
+    message = r"n_neighbors \(500\) is greater .* set to \(n_samples - 1\), 29"
+    with pytest.warns(UserWarning, match=message):
+        model = detector(n_neighbors=500).fit(X)
+    assert model.n_neighbors_ == 29
+    same = detector(n_neighbors=29).fit(X)
+    assert same.n_neighbors_ == 29
+    assert_array_equal(model.score_samples(curved), same.score_samples(curved))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_transformer_may_name_columns(curved, library):
+    """Its columns were called unknown: it saw an array."""
+    X = np.abs(curved).round()
+    names = [f"count{i}" for i in range(4)] + [f"wave{i}" for i in range(4)]
+    frame = pytest.importorskip(library).DataFrame(dict(zip(names, X.T)))
+
+    def fitted(X, columns):
+        likelihood = [("poisson", columns[:4]), ("gaussian", columns[4:])]
+        return detector(VAETransformer(2, likelihood=likelihood, max_iter=1)).fit(X)
+
+    model = fitted(frame, names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = model.score_samples(frame)
+    assert_array_equal(scores, fitted(X, list(range(8))).score_samples(X))
+    with pytest.warns(UserWarning, match="valid feature names") as told:
+        assert_array_equal(model.score_samples(X), scores)
+    assert len(told) == 1  # by the detector alone
+    with pytest.raises(ValueError, match="feature names"):
+        model.score_samples(frame[names[::-1]])
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda t: t, lambda t: make_pipeline(t)], ids=["alone", "pipeline"]
+)
+def test_a_frozen_transformer_is_used_as_it_is(curved, wrap):
+    frozen = FrozenEstimator(VAETransformer(2, max_iter=1, random_state=0).fit(curved))
+    model = AutoencoderDetector(wrap(frozen), random_state=0).fit(curved[:50])
+    codes = frozen.transform(curved)
+    assert_array_equal(model.transformers_[0].transform(curved), codes)
+    assert np.isfinite(model.score_samples(curved)).all()
+    with pytest.raises(NotFittedError, match="PCA"):
+        AutoencoderDetector(wrap(FrozenEstimator(PCA(2)))).fit(curved)
 
 
 # Bad input.

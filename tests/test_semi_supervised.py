@@ -1,5 +1,7 @@
 """The classifier on features of labelled and unlabelled rows."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
@@ -19,10 +23,15 @@ from sklearn.model_selection import (
     StratifiedKFold,
     cross_validate,
 )
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
-from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+from sklearn.semi_supervised import (
+    LabelPropagation,
+    LabelSpreading,
+    SelfTrainingClassifier,
+)
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import (
     estimator_checks_generator,
@@ -137,6 +146,9 @@ def test_all_labelled_is_a_pipeline(rows):
     model = SemiSupervisedClassifier(PCA(8, random_state=0), SVC()).fit(X, labels)
     pipeline = make_pipeline(PCA(8, random_state=0), SVC()).fit(X, labels)
     assert_array_equal(model.predict(X), pipeline.predict(X))
+    for mark in (-1, "?"):
+        with pytest.warns(UserWarning, match="y contains no unlabeled"):
+            model.set_params(unlabeled=mark).fit(X, labels)
 
 
 def test_a_sparse_matrix_goes_to_the_transformer(partly):
@@ -188,6 +200,24 @@ def test_label_spreading_gets_all_rows(rows, partly):
     assert model.score(X, names) > 0.9
 
 
+@pytest.mark.parametrize("wrap", [lambda c: c, lambda c: make_pipeline(PCA(), c)])
+@pytest.mark.parametrize("graph", [LabelSpreading, LabelPropagation])
+def test_a_row_that_no_label_reaches_has_equal_probabilities(graph, wrap):
+    """They were NaN."""
+    X = np.vstack([SMALL[:4], SMALL[:4]])
+    names = ["b", "a", "b", "a", None, None, None, None]
+    model = SemiSupervisedClassifier(StandardScaler(), wrap(graph(gamma=500)))
+    model.fit(X, names)
+    near = model.predict_proba(X)
+    far = np.vstack([X, [[1e6], [-1e6]]])
+    message = f"{graph.__name__} has no probabilities for 2 of 10 rows"
+    with pytest.warns(UserWarning, match=message):
+        found = model.predict_proba(far)
+    assert_array_equal(found, np.vstack([near, np.full((2, 2), 0.5)]))
+    with pytest.warns(UserWarning, match="the first is predicted"):
+        assert_array_equal(model.predict(far), [*"ba" * 4, "a", "a"])
+
+
 def test_self_training_at_the_end_of_a_pipeline_gets_all_rows(partly):
     steps = StandardScaler(), SelfTrainingClassifier(LogisticRegression(max_iter=500))
     model = SemiSupervisedClassifier(PCA(8, random_state=0), make_pipeline(*steps))
@@ -203,9 +233,9 @@ def test_self_training_at_the_end_of_a_pipeline_gets_all_rows(partly):
 # Which rows are labelled.
 
 MARKED = [
-    [0, 1, 0, 1, -1, -1],
+    [0, 2, 0, 2, -1, -1],
     np.array([0.0, 1.0, 0.0, 1.0, np.nan, np.nan]),
-    np.array([0.0, 1.0, 0.0, 1.0, -1.0, -1.0]),
+    np.array([0.0, 2.0, 0.0, 2.0, -1.0, -1.0]),
     [0, 1, 0, 1, None, None],
     [0, 1, 0, 1, None, float("nan")],
     pd.Series([0, 1, 0, 1, pd.NA, pd.NA], dtype="Int64"),
@@ -243,9 +273,140 @@ def test_minus_one_and_one_alone_are_two_classes():
     assert_array_equal(model.classes_, [-1, 1])
     assert model.score(SMALL, [-1, 1, -1, 1, -1, 1]) == model.score(SMALL, y)
     # Of a classifier of other classes they are an unlabelled row and one more.
-    model.fit(SMALL, [0, 1, 0, 1, -1, -1])
+    model.fit(SMALL, [0, 1, 0, 1, None, None])
     assert model.score(SMALL[:2], [-1, 1]) == 1.0
     assert model.score(SMALL[:3], [-1, 1, None]) == 1.0
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series, np.float32])
+@pytest.mark.parametrize(
+    "others", [[0, 1], [-2, 1], [-2, 2, 1]], ids=["signs", "two", "grades"]
+)
+def test_a_minus_one_that_may_be_a_class_is_warned_of_and_settled(others, kind):
+    """The class -1 beside 0 and 1 was dropped, and the score was 1.0."""
+    y = kind([-1, *others, -1, *others])
+    X = np.arange(float(len(y)))[:, None]
+
+    def classes(**options):
+        model = SemiSupervisedClassifier(StandardScaler(), SVC(), **options)
+        return model.fit(X, y).classes_.tolist()
+
+    for fit in (classes, lambda: next(LabelledFolds(2).split(X, y))):
+        with pytest.warns(UserWarning, match="Set unlabeled=-1 if .* unlabeled=None"):
+            fit()
+    assert classes(unlabeled=-1) == sorted(others)
+    assert classes(unlabeled=None) == sorted([-1, *others])
+    for mark, n_tested in ((-1, len(others)), (None, len(others) + 1)):
+        test = next(LabelledFolds(2, unlabeled=mark).split(X, y))[1]
+        assert len(test) == n_tested
+
+
+def test_a_class_of_minus_one_counts_in_the_score():
+    y = [-1, 0, 1] * 2
+    model = SemiSupervisedClassifier(
+        StandardScaler(), DummyClassifier(strategy="constant", constant=1)
+    )
+    model.set_params(unlabeled=None).fit(SMALL, y)
+    assert model.score(SMALL, y) == 1 / 3
+    model.set_params(unlabeled=-1).fit(SMALL, y)
+    assert model.score(SMALL, y) == 1 / 2
+
+
+@pytest.mark.parametrize(
+    "mark, others",
+    [
+        (-1, [1, 2]),
+        (0, [1, 2]),
+        (-9.0, [1, -1]),
+        (None, [-1, 1]),
+        (np.nan, [-1, 0, 1]),
+        ("?", ["cat", "dog"]),
+        ("nan", ["cat", "dog"]),
+        ("-1", ["0", "1"]),
+    ],
+)
+def test_a_mark_that_is_said(mark, others):
+    """The mark and missing labels are unlabelled, whatever else the labels are."""
+    y = np.array([*others, *others, mark, mark], dtype=object)
+    X = np.arange(float(len(y)))[:, None]
+    folds = LabelledFolds(2, unlabeled=mark)
+    for each in (y, list(y), pd.Series(y), np.append(y[:-1], None)):
+        model = SemiSupervisedClassifier(StandardScaler(), SVC(), unlabeled=mark)
+        assert clone(model).fit(X, each).classes_.tolist() == sorted(others)
+        assert clone(model).fit(X, each).score(X[-2:-1], each[:1]) in (0.0, 1.0)
+        assert max(np.max(test) for _, test in folds.split(X, each)) < len(y) - 2
+
+
+def same_text(values):
+    """The same strings in each container."""
+    objects = np.array(values, dtype=object)
+    series = [
+        pd.Series(objects),
+        pd.Series(values),
+        pd.Series(values, dtype="category"),
+    ]
+    found = [values, tuple(values), objects, np.array(values), *series]
+    if hasattr(np.dtypes, "StringDType"):
+        found.append(np.array(values, dtype=np.dtypes.StringDType()))
+    return found
+
+
+@pytest.mark.parametrize("text", ["None", "nan", "NaN", "<NA>", "-1"])
+def test_text_has_one_meaning_in_each_container(text):
+    """A list took "nan" for a class, an array of strings was refused, a "None" not."""
+    is_minus = text == "-1"
+    for y in same_text(["cat", "dog", "cat", "dog", text, text]):
+        for told in ("auto", -1 if is_minus else None):
+            with pytest.raises(ValueError, match=f"unlabeled='{text}', .* dtype=obj"):
+                SemiSupervisedClassifier(Untouched(), SVC(), unlabeled=told).fit(
+                    SMALL, y
+                )
+        model = SemiSupervisedClassifier(StandardScaler(), SVC(), unlabeled=text)
+        assert model.fit(SMALL, y).classes_.tolist() == ["cat", "dog"]
+        model.set_params(unlabeled=None if is_minus else "?")
+        with nullcontext() if is_minus else pytest.warns(UserWarning, match="no unlab"):
+            model.fit(SMALL, y)
+        assert model.classes_.tolist() == sorted(["cat", "dog", text])
+
+
+ENCODERS = [
+    lambda model: VotingClassifier([("a", model)]),
+    lambda model: VotingClassifier([("a", make_pipeline(model))], n_jobs=2),
+    lambda model: StackingClassifier([("a", model)]),
+    lambda model: StackingClassifier([("a", model)], n_jobs=2),
+    lambda model: BaggingClassifier(model, n_estimators=2),
+    OneVsRestClassifier,
+    OneVsOneClassifier,
+]
+
+
+@pytest.mark.parametrize("mark", [-1, "?"])
+@pytest.mark.parametrize("wrap", ENCODERS)
+def test_an_ensemble_that_would_predict_the_mark_is_refused(wrap, mark):
+    names = np.array(["a", "b", "c"], object) if mark == "?" else np.array([0, 1, 2])
+    X, labels = make_blobs(90, 2, random_state=0)
+    y = np.where(np.arange(90) % 3 > 0, mark, names[labels])
+    model = SemiSupervisedClassifier(PCA(), LogisticRegression(), unlabeled=mark)
+    with pytest.raises(
+        ValueError, match=r"class of the unlabelled rows.*Put it inside"
+    ):
+        wrap(model).fit(X, y)
+    ensemble = wrap(SVC())
+    if getattr(ensemble, "n_jobs", None) is None:  # other processes take seconds
+        inside = clone(model).set_params(classifier=ensemble).fit(X, y)
+        assert set(inside.predict(X)) == set(names)
+
+
+@pytest.mark.filterwarnings("ignore:y contains no unlabeled samples:UserWarning")
+def test_an_ensemble_of_labelled_rows_is_not_refused():
+    X, y = make_blobs(30, 2, random_state=0)
+    model = SemiSupervisedClassifier(PCA(), LogisticRegression(), unlabeled=-1)
+    for classes in ([0, 1, 2], ["a", "b", "c"]):
+        outside = clone(VotingClassifier([("a", model)]))
+        outside = outside.fit(X, np.array(classes)[y])
+        assert outside.score(X, np.array(classes)[y]) > 0.9
+    signs = BaggingClassifier(clone(model).set_params(unlabeled=None), n_estimators=2)
+    assert set(signs.fit(X, y - 1).predict(X)) == {-1, 0, 1}
 
 
 @pytest.mark.parametrize("third", [0, 7.0, "cat"])
@@ -298,14 +459,19 @@ def test_a_fault_of_y_is_named_before_training(y, message):
 
 
 def test_faults_of_parameters_are_named_before_training():
-    y, weight = [0, 1, 0, 1, -1, -1], [1, 0, 1, 0, 1, 1]
+    y, weight = [0, 1, 0, 1, None, None], [1, 0, 1, 0, 1, 1]
     with pytest.raises(ValueError, match="positive sample_weight"):
         SemiSupervisedClassifier(Untouched(), SVC()).fit(SMALL, y, sample_weight=weight)
     with pytest.raises(TypeError, match="fit takes no sample_weight"):
         SemiSupervisedClassifier(Untouched(), KNeighborsClassifier()).fit(
             SMALL, y, sample_weight=weight
         )
-    for wrong in ({"transformer": SVC()}, {"classifier": PCA()}, {"passthrough": 2}):
+    for wrong in (
+        {"transformer": SVC()},
+        {"classifier": PCA()},
+        {"passthrough": 2},
+        {"unlabeled": []},
+    ):
         parts = {"transformer": Untouched(), "classifier": SVC()} | wrong
         with pytest.raises(ValueError, match=f"The '{next(iter(wrong))}' parameter"):
             SemiSupervisedClassifier(**parts).fit(SMALL, y)
@@ -320,7 +486,9 @@ def test_a_search_over_what_learns_from_all_rows_is_refused(wrap, inner):
     search = wrap(GridSearchCV(wrap(inner), {}))
     message = f"GridSearchCV would show {type(inner).__name__} the labelled rows alone"
     with pytest.raises(ValueError, match=message):
-        SemiSupervisedClassifier(Untouched(), search).fit(SMALL, [0, 1, 0, 1, -1, -1])
+        SemiSupervisedClassifier(Untouched(), search).fit(
+            SMALL, [0, 1, 0, 1, None, None]
+        )
 
 
 def test_a_search_over_what_learns_from_labelled_rows_sees_these(partly):
@@ -337,7 +505,7 @@ def test_a_search_over_what_learns_from_labelled_rows_sees_these(partly):
 
 def test_passthrough_wants_numbers():
     X = pd.DataFrame({"length": SMALL[:, 0], "kind": list("abaacc")})
-    y = [0, 1, 0, 1, -1, -1]
+    y = [0, 1, 0, 1, None, None]
     model = SemiSupervisedClassifier(Untouched(), SVC(), passthrough=True)
     with pytest.raises(ValueError, match=r"passthrough=True needs .* numbers.*'a'"):
         model.fit(X, y)
@@ -461,8 +629,8 @@ def test_metadata_routing_through_a_search(rows, routing):
 def test_groups_reach_the_splitter_through_routing(binary, routing):
     X, y = binary
     groups = np.arange(200) // 10
-    model = SemiSupervisedClassifier(PCA(3), SVC())
-    folds = LabelledFolds(GroupKFold(3))
+    model = SemiSupervisedClassifier(PCA(3), SVC(), unlabeled=-1)
+    folds = LabelledFolds(GroupKFold(3), unlabeled=-1)
     expected = by_hand(X, y, 1.0, accuracy_score, folds.split(X, y, groups))
     found = cross_validate(model, X, y, cv=folds, params={"groups": groups})
     assert_allclose(np.mean(found["test_score"]), expected, rtol=1e-12)
@@ -473,13 +641,17 @@ def test_groups_reach_the_splitter_through_routing(binary, routing):
 @pytest.mark.parametrize("cv", [4, StratifiedKFold(4)])
 def test_groups_that_no_splitter_asks_for(cv, binary, routing):
     X, y = binary
-    model = SemiSupervisedClassifier(PCA(3), SVC())
+    model = SemiSupervisedClassifier(PCA(3), SVC(), unlabeled=-1)
     # scikit-learn 1.6.0 takes no `params=None` with routing.
-    found = cross_validate(model, X, y, cv=LabelledFolds(cv), params={})
-    expected = by_hand(X, y, 1.0, accuracy_score, LabelledFolds(4).split(X, y))
+    found = cross_validate(model, X, y, cv=LabelledFolds(cv, unlabeled=-1), params={})
+    expected = by_hand(
+        X, y, 1.0, accuracy_score, LabelledFolds(4, unlabeled=-1).split(X, y)
+    )
     assert_allclose(np.mean(found["test_score"]), expected, rtol=1e-12)
     with pytest.raises(TypeError, match=r"unexpected.*groups"):
-        cross_validate(model, X, y, cv=LabelledFolds(cv), params={"groups": y})
+        cross_validate(
+            model, X, y, cv=LabelledFolds(cv, unlabeled=-1), params={"groups": y}
+        )
 
 
 # Searches.
@@ -510,17 +682,17 @@ STRENGTHS = [0.01, 1.0, 100.0]
 SEARCHES = [
     (None, StratifiedKFold(4), accuracy_score),
     (None, 4, accuracy_score),
-    (None, LabelledFolds(4), accuracy_score),
-    ("accuracy", LabelledFolds(4), accuracy_score),
-    ("roc_auc", LabelledFolds(4), roc_auc_score),
-    ("roc_auc", LabelledFolds(StratifiedKFold(3)), roc_auc_score),
+    (None, LabelledFolds(4, unlabeled=-1), accuracy_score),
+    ("accuracy", LabelledFolds(4, unlabeled=-1), accuracy_score),
+    ("roc_auc", LabelledFolds(4, unlabeled=-1), roc_auc_score),
+    ("roc_auc", LabelledFolds(StratifiedKFold(3), unlabeled=-1), roc_auc_score),
 ]
 
 
 @pytest.mark.parametrize("scoring, cv, metric", SEARCHES)
 def test_a_search_scores_labelled_rows(scoring, cv, metric, binary):
     X, y = binary
-    model = SemiSupervisedClassifier(PCA(3), SVC())
+    model = SemiSupervisedClassifier(PCA(3), SVC(), unlabeled=-1)
     search = GridSearchCV(model, {"classifier__C": STRENGTHS}, scoring=scoring, cv=cv)
     search.fit(X, y)
     folds = list((StratifiedKFold(cv) if isinstance(cv, int) else cv).split(X, y))
@@ -535,14 +707,16 @@ def test_a_search_with_missing_labels_and_a_graph(binary):
     names = np.where(y < 0, None, np.array(["a", "b"], dtype=object)[y])
     model = SemiSupervisedClassifier(PCA(3), LabelSpreading())
     grid = {"transformer__n_components": [1, 3], "classifier__gamma": [0.01, 0.1]}
-    search = GridSearchCV(model, grid, cv=LabelledFolds(4), scoring="roc_auc")
+    search = GridSearchCV(
+        model, grid, cv=LabelledFolds(4, unlabeled=-1), scoring="roc_auc"
+    )
     assert 0.5 < search.fit(X, names).best_score_ <= 1
     assert search.score(X[y >= 0], names[y >= 0]) > 0.5
 
 
 def test_folds_are_of_the_labelled_rows(binary):
     X, y = binary
-    folds = LabelledFolds(4)
+    folds = LabelledFolds(4, unlabeled=-1)
     known = np.flatnonzero(y >= 0)
     pairs = list(folds.split(X, y))
     assert folds.get_n_splits(X, y) == folds.get_n_splits() == len(pairs) == 4
@@ -558,7 +732,7 @@ def test_folds_are_of_the_labelled_rows(binary):
 def test_folds_keep_groups_together(binary):
     X, y = binary
     groups = np.arange(200) // 10
-    folds = LabelledFolds(GroupKFold(3))
+    folds = LabelledFolds(GroupKFold(3), unlabeled=-1)
     for train, test in folds.split(X, y, groups):
         known = train[y[train] >= 0]
         assert not set(groups[known]) & set(groups[test])

@@ -1,5 +1,6 @@
 """An outlier detector over the transformers."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -7,6 +8,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state
 
 from skae._sklearn import (
+    ADAPTERS_MANAGER,
     Interval,
     StrOptions,
     _fit_context,
@@ -65,19 +67,21 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         noise_level=0.2)``.
     n_neighbors : int, default=5
         Nearest training rows that a row is compared with. Small numbers resolve the
-        finest structure; a group of more outliers than this hides its members.
+        finest structure; a group of more outliers than this hides its members. Where
+        there are fewer other rows, it is their number, with a warning.
     trim : float, default=0.2
         Fraction of the training rows, the farthest ones, that the Mahalanobis distance
-        is fitted without, within [0, 0.5). A smaller group, a rare category say, may be
-        left out as a whole, and its rows are outliers then. 0 is for training rows that
-        are known to be clean.
+        is fitted without, within [0, 0.5); their number is rounded. A smaller group, a
+        rare category say, may be left out as a whole, and its rows are outliers then. 0
+        is for training rows that are known to be clean.
     n_estimators : int, default=1
         Autoencoders, each from a seed of its own, whose distances are averaged.
     contamination : "auto" or float, default="auto"
         Fraction of outliers among the training rows, within (0, 0.5]. "auto" sets the
         threshold to the upper fence of the outlier scores of training rows [3]_, 1.5
         interquartile ranges above the upper quartile. The scores are those of new rows,
-        by cross-validation of the Mahalanobis distance.
+        by cross-validation of the Mahalanobis distance. Of few rows, a quarter may be
+        outliers.
     random_state : int, RandomState instance or None, default=None
         Generator of the seeds of the autoencoders, of references and of folds. An int
         gives equal bits on the same machine.
@@ -86,6 +90,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     ----------
     transformers_ : list of transformers
         The fitted transformers, `n_estimators` of them.
+    n_neighbors_ : int
+        Nearest training rows that a row is compared with.
     offset_ : float
         Threshold of `score_samples`, below which rows are outliers;
         ``decision_function`` is ``score_samples`` minus this.
@@ -107,7 +113,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     among at most 10,000 training rows, drawn at random. A training row is not compared
     with itself, nor is a new row with one that equals it. Where `trim` would leave
     fewer than two rows a feature, it leaves out none: so few rows do not show which of
-    them are far. Values beyond 1e60 count as 1e60.
+    them are far. Values beyond 1e60 count as 1e60. All is computed in float64; scores
+    of float32 rows are float32. A transformer may name columns where X is a frame.
 
     References
     ----------
@@ -185,6 +192,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         ValueError
             If X is not finite, dense and numeric, or has fewer than two rows.
         """
+        # Of "pandas" or "polars", where `_validate` finds names for the columns too.
+        self._frames = ADAPTERS_MANAGER.adapters.get(type(X).__module__.split(".")[0])
         X = self._validate(X, reset=True, ensure_min_samples=2)
         transformer = self._checked_transformer()
         random_state = check_random_state(self.random_state)
@@ -192,12 +201,24 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         rest = most_concentrated(X, self.trim)
         # On all rows: unlike a covariance, a network hardly learns a few outliers.
         self.transformers_ = [
-            _with_seed(transformer, random_state).fit(X)
+            # With a y, which frozen estimators ask for.
+            _with_seed(transformer, random_state).fit(self._named(X), None)
             for _ in range(self.n_estimators)
         ]
         self._outlier_score = OutlierScore(self.n_neighbors)
-        scores = self._outlier_score.fit(X, self._views(X), rest, random_state)
-        self.offset_ = -self._threshold(*scores)
+        views = self._views(X)
+        scores = self._outlier_score.fit(X, views, rest, random_state)
+        self.n_neighbors_ = self._outlier_score.n_neighbors_
+        if self.n_neighbors_ < self.n_neighbors:
+            warnings.warn(
+                f"n_neighbors ({self.n_neighbors}) is greater than the number of other "
+                "rows. n_neighbors will be set to (n_samples - 1), "
+                f"{self.n_neighbors_}.",
+                UserWarning,
+                stacklevel=3,
+            )
+        # A Python float, which leaves scores of float32 as they are.
+        self.offset_ = -float(self._threshold(*scores))
         return self
 
     def score_samples(self, X):
@@ -211,9 +232,10 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            About -1 for a usual row, lower for an outlier; without units.
+            About -1 for a usual row, lower for an outlier; without units. float32
+            where X is, or else float64.
         """
-        return -self.explain(X).sum(1)
+        return self._score_samples(X).astype(_dtype_of(X), copy=False)
 
     def decision_function(self, X):
         """Return the score of each row above the threshold.
@@ -228,7 +250,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         decisions : ndarray of shape (n_samples,)
             `score_samples` minus `offset_`: negative for outliers.
         """
-        return self.score_samples(X) - self.offset_
+        # Rounded last: the sign must not depend on the dtype.
+        return (self._score_samples(X) - self.offset_).astype(_dtype_of(X), copy=False)
 
     def predict(self, X):
         """Predict which rows are outliers.
@@ -272,6 +295,14 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
            individual variables to a quadratic form. Australian & New Zealand Journal
            of Statistics, 58(1), 99-119.
         """
+        return self._explain(X).astype(_dtype_of(X), copy=False)
+
+    def _score_samples(self, X):
+        """`score_samples` in float64."""
+        return -self._explain(X).sum(1)
+
+    def _explain(self, X):
+        """`explain` in float64."""
         check_is_fitted(self)
         X = self._validate(X, reset=False)
         return self._outlier_score.by_feature(X, self._views(X))
@@ -280,6 +311,12 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         """Rows (n, d), float64, clipped to the range in which distances are finite."""
         X = validate_data(self, X, dtype=np.float64, order="C", **options)
         return X.clip(-_LARGEST, _LARGEST)
+
+    def _named(self, X):
+        """X (n, d) as a frame, where the detector was fitted to one with names."""
+        if self._frames is None or not hasattr(self, "feature_names_in_"):
+            return X
+        return self._frames.create_container(X, X, columns=self.feature_names_in_)
 
     def _checked_transformer(self):
         """The transformer, or the default one; not cloned yet."""
@@ -299,8 +336,10 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     def _views(self, X):
         """List of reconstruction and residual side by side (n, 2 d), of each
         transformer."""
-        decoded = [t.inverse_transform(t.transform(X)) for t in self.transformers_]
-        return [np.hstack([R, X - R]) for R in decoded]
+        named = self._named(X)
+        codes = [t.transform(named) for t in self.transformers_]
+        decoded = [t.inverse_transform(Z) for t, Z in zip(self.transformers_, codes)]
+        return [np.hstack([R, X - R]) for R in map(np.asarray, decoded)]
 
     def _threshold(self, scores, scores_as_new):
         """Outlier score above which a row is an outlier.
@@ -313,8 +352,19 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
             return np.quantile(scores, 1 - self.contamination)
         # Where rows are few for their features, training rows are nearer to what was
         # fitted to them than new rows, most of which a fence of theirs would exclude.
-        quartiles = np.quantile(scores_as_new, [0.25, 0.75])
-        return quartiles[1] + _FENCE * (quartiles[1] - quartiles[0])
+        # The largest score of three quarters of the rows: of eight, the usual quantile
+        # is between it and the next one, which may be an outlier's.
+        upper = np.quantile(scores_as_new, 0.75, method="inverted_cdf")
+        return upper + _FENCE * (upper - np.quantile(scores_as_new, 0.25))
+
+
+def _dtype_of(X):
+    """Dtype of the scores of X: float32 for rows of this dtype."""
+    dtypes = getattr(X, "dtypes", getattr(X, "dtype", None))
+    is_single = np.size(dtypes) > 0 and all(
+        str(d).lower() == "float32" for d in np.atleast_1d(dtypes)
+    )
+    return np.float32 if is_single else np.float64
 
 
 def _with_seed(transformer, random_state):
@@ -327,4 +377,6 @@ def _with_seed(transformer, random_state):
         for name in names
         if name == "random_state" or name.endswith("__random_state")
     }
-    return transformer.set_params(**seeds)
+    # Not its result: frozen estimators, which have no seed to set, return none.
+    transformer.set_params(**seeds)
+    return transformer

@@ -20,8 +20,10 @@ _N_CONCENTRATIONS = 3
 # reconstruction and residual side by side, there would be more columns than rows.
 _ROWS_A_FEATURE = 2
 
-# Folds of the rows, each of which is scored by what is fitted to the others.
+# Folds of the rows, each of which is scored by what is fitted to the others; of few
+# rows each is a fold: a fifth of them may be what the others hang on.
 _N_FOLDS = 5
+_FEW_ROWS = 20
 
 # Variances below this fraction of the largest one are rounding.
 _ROUNDING = 1e-12
@@ -48,7 +50,7 @@ def most_concentrated(X, trim):
     X : ndarray of shape (n, d)
         Rows, two at least.
     trim : float
-        Fraction of the rows to leave out; their number is rounded down.
+        Fraction of the rows to leave out; their number is rounded.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def most_concentrated(X, trim):
     .. [1] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the
        minimum covariance determinant estimator. Technometrics, 41(3), 212-223.
     """
-    n_kept = len(X) - int(trim * len(X))
+    n_kept = len(X) - round(trim * len(X))
     if n_kept == len(X) or n_kept < _ROWS_A_FEATURE * X.shape[1]:
         return np.arange(len(X))
     # The median is robust before any outlier is known. (n,)
@@ -87,7 +89,7 @@ class OutlierScore:
     Parameters
     ----------
     n_neighbors : int
-        Number of neighbours in `NeighbourDistance`.
+        Number of neighbours in `NeighbourDistance`; `n_neighbors_` is the one in use.
     """
 
     def __init__(self, n_neighbors):
@@ -120,6 +122,7 @@ class OutlierScore:
         if len(X) > _N_REFERENCES:
             references = random_state.choice(len(X), _N_REFERENCES, replace=False)
         self._near = NeighbourDistance(self.n_neighbors).fit(X[references])
+        self.n_neighbors_ = self._near.n_neighbors_
         self._quadratic = [QuadraticDistance().fit(view[rest]) for view in views]
         # (n, d), (n, k) and (n, k)
         near, neighbours, is_copy = self._near.find(X)
@@ -147,7 +150,7 @@ class OutlierScore:
     def _squares_as_new(self, views, random_state):
         """`_squares` (n, d) of rows, each fitted to the rows of the other folds."""
         found = np.empty((len(views[0]), self._near.n_features))
-        n_folds = min(_N_FOLDS, len(found))
+        n_folds = len(found) if len(found) <= _FEW_ROWS else _N_FOLDS
         for kept, others in KFold(
             n_folds, shuffle=True, random_state=random_state
         ).split(found):
@@ -214,17 +217,17 @@ class NeighbourDistance:
         """Keep the reference rows X (n, d), two at least."""
         self.n_features = X.shape[1]
         # A row itself may be among its neighbours: one more is searched than used.
-        self._n_used = min(self.n_neighbors, len(X) - 1)
+        self.n_neighbors_ = min(self.n_neighbors, len(X) - 1)
         self._rows = X
         # Brute force finds a row itself first, up to rounding, whatever the dimension.
-        index = NearestNeighbors(n_neighbors=self._n_used + 1, algorithm="brute")
+        index = NearestNeighbors(n_neighbors=self.n_neighbors_ + 1, algorithm="brute")
         self._index = index.fit(X)
         return self
 
     def find(self, X):
         """Return the summands (n, d) of the distances of X (n, d), the indices (n, k)
         of the nearest reference rows, and the mask (n, k) of copies among them."""
-        size = max(1, _CHUNK // (X.shape[1] * (self._n_used + 1)))
+        size = max(1, _CHUNK // (X.shape[1] * (self.n_neighbors_ + 1)))
         found = [self._find(X[i : i + size]) for i in range(0, len(X), size)]
         return tuple(map(np.concatenate, zip(*found)))
 
@@ -239,8 +242,8 @@ class NeighbourDistance:
         squares = np.take_along_axis(squares, order[:, :, None], 1)
         is_copy = ~squares.any(2)
         # The first copy, which may be the row itself, or else the farthest neighbour.
-        left_out = np.where(is_copy[:, 0], 0, self._n_used)
-        rows, n = np.arange(len(X)), self._n_used
+        left_out = np.where(is_copy[:, 0], 0, self.n_neighbors_)
+        rows, n = np.arange(len(X)), self.n_neighbors_
         is_kept = np.arange(n + 1) != left_out[:, None]
         parts = (squares.sum(1) - squares[rows, left_out]) / n
         return parts, *(values[is_kept].reshape(-1, n) for values in (found, is_copy))

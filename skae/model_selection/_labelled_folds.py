@@ -22,6 +22,9 @@ class LabelledFolds(BaseCrossValidator):
     cv : int or cross-validation splitter, default=5
         Splitter of the labelled rows, or the number of folds of
         :class:`~sklearn.model_selection.StratifiedKFold`.
+    unlabeled : "auto", number, str or None, default="auto"
+        Mark of unlabelled rows, as in :class:`~skae.SemiSupervisedClassifier`, which
+        should have the same one.
 
     See Also
     --------
@@ -32,14 +35,15 @@ class LabelledFolds(BaseCrossValidator):
     >>> import numpy as np
     >>> from skae.model_selection import LabelledFolds
     >>> y = np.array([0, 0, 1, 1, -1, -1])
-    >>> for train, test in LabelledFolds(2).split(y, y):
+    >>> for train, test in LabelledFolds(2, unlabeled=-1).split(y, y):
     ...     print(train, test)
     [1 3 4 5] [0 2]
     [0 2 4 5] [1 3]
     """
 
-    def __init__(self, cv=5):
+    def __init__(self, cv=5, *, unlabeled="auto"):
         self.cv = cv
+        self.unlabeled = unlabeled
 
     def split(self, X, y, groups=None):
         """Generate the rows of the training and of the test sets.
@@ -49,7 +53,7 @@ class LabelledFolds(BaseCrossValidator):
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,)
-            Labels; -1, None or NaN where there is none.
+            Labels; None, NaN or the mark where there is none.
         groups : array-like of shape (n_samples,), default=None
             Groups that stay together, if `cv` wants them.
 
@@ -65,7 +69,7 @@ class LabelledFolds(BaseCrossValidator):
         ValueError
             If no row has a label, or `cv` cannot split those that have one.
         """
-        rows, others, labels, groups = _labelled(X, y, groups)
+        rows, others, labels, groups = self._labelled(X, y, groups)
         folds = check_cv(self.cv, labels, classifier=True)
         # The splitter counts labelled rows alone: its indices are places in `rows`.
         for train, test in folds.split(rows, labels, groups):
@@ -91,7 +95,7 @@ class LabelledFolds(BaseCrossValidator):
         # Splitters of groups may not know their number without labels and groups.
         if y is None:
             return check_cv(self.cv, classifier=True).get_n_splits(X, y, groups)
-        rows, _, labels, groups = _labelled(X, y, groups)
+        rows, _, labels, groups = self._labelled(X, y, groups)
         folds = check_cv(self.cv, labels, classifier=True)
         return folds.get_n_splits(rows, labels, groups)
 
@@ -105,12 +109,12 @@ class LabelledFolds(BaseCrossValidator):
         """
         return get_routing_for_object(check_cv(self.cv))
 
-
-def _labelled(X, y, groups):
-    """Indices of labelled and of other rows; labels and groups of the former."""
-    is_labelled, labels = split_labels(y)
-    if not len(labels):
-        raise ValueError("y has no label: there is nothing to split.")
-    indexable(X, y, groups)  # all of one length
-    rows, others = np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)
-    return rows, others, labels, None if groups is None else np.asarray(groups)[rows]
+    def _labelled(self, X, y, groups):
+        """Indices of labelled and of other rows; labels and groups of the former."""
+        is_labelled, labels = split_labels(y, self.unlabeled)
+        if not len(labels):
+            raise ValueError("y has no label: there is nothing to split.")
+        indexable(X, y, groups)  # all of one length
+        rows, others = np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)
+        groups = None if groups is None else np.asarray(groups)[rows]
+        return rows, others, labels, groups

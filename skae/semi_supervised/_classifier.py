@@ -1,5 +1,8 @@
 """A classifier on features that are learned from labelled and unlabelled rows."""
 
+import warnings
+from numbers import Real
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -28,10 +31,12 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
+from skae.semi_supervised._encoders import check_not_encoded
 from skae.semi_supervised._labels import split_labels
 
 # Classifiers that learn from unlabelled rows as well, marked by -1 in their `y`.
-_SEMI_SUPERVISED = (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
+_GRAPHS = (LabelPropagation, LabelSpreading)
+_SEMI_SUPERVISED = (*_GRAPHS, SelfTrainingClassifier)
 
 
 def _classifier_has(name):
@@ -53,7 +58,8 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     the structure of the rows, and the classifier needs few labels on top of it [1]_.
 
     A row is unlabelled where its `y` is None, NaN or the number -1, as in
-    :mod:`sklearn.semi_supervised`; -1 and 1 alone are two classes, see the Notes.
+    :mod:`sklearn.semi_supervised`; `unlabeled` says another mark. By default, -1 and 1
+    alone are two classes, see the Notes.
 
     Parameters
     ----------
@@ -71,6 +77,11 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     passthrough : bool, default=False
         Whether the classifier gets the columns of X, which must be numbers then, after
         the features.
+    unlabeled : "auto", number, str or None, default="auto"
+        Mark of unlabelled rows in `y`. Missing labels (None, NaN, NaT, pandas.NA) mark
+        them as well, and with None or NaN they alone do: -1 is a class then. "auto" is
+        -1 unless `y` holds -1 and 1 alone, with a warning where -1 may be either. A
+        number or string that marks no row is warned of.
 
     Attributes
     ----------
@@ -99,10 +110,23 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     NaN in `y`, beside numbers or strings, use these for any scorer: scikit-learn's
     stratified folds, which ``cv=3`` often means, fail there.
 
-    Where `y` holds -1 and 1 alone, they are taken for two classes. A warning says so,
-    unless None or NaN marks other rows. A `y` with -1, None or NaN, and another class
-    than 1 is refused: -1 may be a class there or one more mark, and a fold without None
-    would not show which.
+    With ``unlabeled="auto"``, -1 and 1 alone are taken for two classes; a warning says
+    so, unless None or NaN marks other rows. Beside 0 and 1, or beside other negative
+    numbers, -1 marks unlabelled rows; a warning says so, too. A `y` with -1, None or
+    NaN, and another class than 1 is refused: -1 may be a class there or one more mark,
+    and a fold without None would not show which. Setting `unlabeled` settles each.
+
+    The strings "None", "nan" and "-1", which an array of strings makes of marks, are
+    refused in every container unless `unlabeled` says whether they are marks or
+    classes.
+
+    Ensembles that encode `y` (:class:`~sklearn.ensemble.VotingClassifier`,
+    :class:`~sklearn.ensemble.StackingClassifier`,
+    :class:`~sklearn.ensemble.BaggingClassifier` and those of
+    :mod:`sklearn.multiclass`) would make a class of the unlabelled rows. They belong
+    inside: ``SemiSupervisedClassifier(transformer, VotingClassifier(...))``. Outside
+    they are refused, but for those of `sklearn.multiclass` that fit in other processes
+    (`n_jobs`).
 
     A search belongs outside, where its folds keep the unlabelled rows:
     ``GridSearchCV(SemiSupervisedClassifier(transformer, LabelSpreading()),
@@ -136,14 +160,17 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     _parameter_constraints: dict = {
         "transformer": [HasMethods(["fit", "transform"])],
-        "classifier": [HasMethods(["fit", "predict"])],
+        # A stacking classifier has `predict` when it is fitted.
+        "classifier": [HasMethods(["fit", "predict"]), ClassifierMixin],
         "passthrough": ["boolean"],
+        "unlabeled": [Real, str, None],
     }
 
-    def __init__(self, transformer, classifier, *, passthrough=False):
+    def __init__(self, transformer, classifier, *, passthrough=False, unlabeled="auto"):
         self.transformer = transformer
         self.classifier = classifier
         self.passthrough = passthrough
+        self.unlabeled = unlabeled
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, **params):
@@ -154,7 +181,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows, as the transformer takes them.
         y : array-like of shape (n_samples,)
-            Labels; None, NaN, NaT or -1 where there is none.
+            Labels; None, NaN, NaT or the mark where there is none.
         **params : dict
             `sample_weight` of shape (n_samples,), for the classifier; with metadata
             routing whatever transformer and classifier request.
@@ -168,13 +195,16 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         ------
         ValueError
             If no row has a label, all labels are the same, `y` mixes strings and
-            numbers, or the meaning of -1 is not clear.
+            numbers, the meaning of -1 is not clear, or an ensemble has encoded `y`.
         """
         # All checks come before the transformer is trained, which takes the time.
         X, y = indexable(X, y)
-        is_labelled, labels = split_labels(y)
+        is_labelled, labels = split_labels(y, self.unlabeled)
         classes, ranks = np.unique(labels, return_inverse=True)
         self._check_classes(classes)
+        if is_labelled.all():
+            check_not_encoded(self)
+            _warn_of_no_mark(self.unlabeled)
         _check_no_inner_folds(self.classifier)
         if self.passthrough:
             _check_numbers(X)
@@ -203,6 +233,9 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Their classes.
         """
         features = self._check_features(X)
+        if isinstance(_last_step(self.classifier_), _GRAPHS):
+            # As it does, but rows without a class of their own are warned of.
+            return self.classes_[self._predict_proba(features).argmax(1)]
         predicted = self.classifier_.predict(features)
         return self.classes_[predicted] if self._sees_all else predicted
 
@@ -218,10 +251,10 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            In the order of `classes_`; all equal, with a warning, in a row that the
+            classifier says nothing of: far from all labelled rows of a graph.
         """
-        features = self._check_features(X)
-        return self.classifier_.predict_proba(features)
+        return self._predict_proba(self._check_features(X))
 
     @available_if(_classifier_has("predict_log_proba"))
     def predict_log_proba(self, X):
@@ -281,7 +314,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         """
         check_is_fitted(self)
         X, y, sample_weight = indexable(X, y, sample_weight)
-        is_labelled, labels = split_labels(y, self.classes_)
+        is_labelled, labels = split_labels(y, self.unlabeled, self.classes_)
         if not len(labels):
             raise ValueError("y has no label to score by: all rows are unlabelled.")
         rows = np.flatnonzero(is_labelled)
@@ -311,6 +344,11 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags.input_tags.allow_nan &= own.input_tags.allow_nan
         tags.classifier_tags = own.classifier_tags or tags.classifier_tags
         return tags
+
+    def __sklearn_clone__(self):
+        # Ensembles clone what they are about to fit, in other processes maybe.
+        check_not_encoded(self)
+        return super().__sklearn_clone__()
 
     def _check_classes(self, classes):
         name = type(self).__name__
@@ -354,6 +392,22 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         y[rows] = ranks
         self.classifier_ = classifier.fit(self._features(X), y, **params)
 
+    def _predict_proba(self, features):
+        """Probabilities of the classes (n, n_classes), equal ones in place of NaN."""
+        with np.errstate(invalid="ignore"):  # graphs divide by the sum of no weights
+            found = self.classifier_.predict_proba(features)
+        is_lost = np.isnan(found).any(axis=1)
+        if not is_lost.any():
+            return found
+        warnings.warn(
+            f"{type(_last_step(self.classifier_)).__name__} has no probabilities for "
+            f"{is_lost.sum()} of {len(found)} rows, which are far from all that have a "
+            "label: those of all classes are equal there, and the first is predicted.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return np.where(is_lost[:, None], 1 / found.shape[1], found)
+
     def _check_features(self, X):
         """Features of rows that were passed to a public method."""
         check_is_fitted(self)
@@ -370,6 +424,18 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if sparse.issparse(X) or sparse.issparse(features):
             return sparse.hstack([features, X], format="csr")
         return np.hstack([features, np.asarray(X)])
+
+
+def _warn_of_no_mark(unlabeled):
+    """Warn that y, all whose rows are labelled, lacks the mark that was said."""
+    if unlabeled is None or unlabeled != unlabeled or unlabeled == "auto":
+        return
+    warnings.warn(
+        f"y contains no unlabeled samples, none with the mark {unlabeled!r}: all its "
+        "values are taken for classes, also where another estimator has encoded y.",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _last_step(classifier):
