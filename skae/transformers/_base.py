@@ -349,10 +349,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         scores = self.score_samples(X)
         xp, _ = get_namespace(scores)
-        n_impossible = int(as_tensor(scores).isneginf().sum())
-        if n_impossible:
+        n_zero = int(as_tensor(scores).isneginf().sum())
+        if n_zero:
             warnings.warn(
-                f"The density of {n_impossible} of {scores.shape[0]} rows is zero: they "
+                f"The density of {n_zero} of {scores.shape[0]} rows is zero: they "
                 "have values outside the support of the likelihood, or are out of "
                 "range. The score is minus infinity.",
                 RuntimeWarning,
