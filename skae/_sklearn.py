@@ -23,6 +23,7 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER
 from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.validation import (
     _check_method_params,
+    _get_feature_names,
     check_array,
     check_is_fitted,
     validate_data,
@@ -36,6 +37,7 @@ __all__ = [
     "_check_method_params",
     "_fit_context",
     "_get_column_indices",
+    "_get_feature_names",
     "_raise_for_params",
     "_routing_enabled",
     "_safe_indexing",

@@ -125,7 +125,6 @@ BAD_PARAMETERS = [
     ("n_components", 0),
     ("n_components", -1),
     ("n_components", "two"),
-    ("n_components", None),
     ("hidden_layer_sizes", (8, 0)),
     ("hidden_layer_sizes", (8, -2)),
     ("hidden_layer_sizes", (8.5,)),

@@ -33,7 +33,7 @@ class PrincipalAxes:
 
     def unexplained(self, n_axes: int) -> float:
         """Fraction of the variance on the discarded ones of `n_axes` axes."""
-        discarded = self.noise_variance * (n_axes - len(self.variances))
+        discarded = self.noise_variance * max(n_axes - len(self.variances), 0)
         total = discarded + float(self.variances.sum())
         return discarded / total if total else 0.0
 

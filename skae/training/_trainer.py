@@ -201,6 +201,11 @@ class LatentNet(NeuralNet):
         """Replace the trained model, by a shorter one say."""
         self.__dict__.update(module=model, module_=model)
 
+    def to_device(self, device: str) -> None:
+        """Move the trained model; the rows of the next fit follow it."""
+        self.set_model(self.module_.to(device))
+        self.__dict__["device"] = device
+
     def set_rate(self, relative: float) -> None:
         """Set the learning rate, relative to its peak."""
         rate = self.lr * self.rate_factor_ * relative

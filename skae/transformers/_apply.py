@@ -36,10 +36,11 @@ def map_rows(model, X, function):
 
 
 def _in_float64(model):
-    """A copy of the model with float64 parameters, made once."""
-    if model not in _DOUBLES:
-        _DOUBLES[model] = copy.deepcopy(model).double()
-    return _DOUBLES[model]
+    """A copy of the model with float64 parameters, made once on each device."""
+    made = _DOUBLES.get(model)
+    if made is None or made.units.loc.device != model.units.loc.device:
+        made = _DOUBLES[model] = copy.deepcopy(model).double()
+    return made
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from skae._sklearn import (
     check_is_fitted,
     check_same_namespace,
     get_namespace,
-    validate_data,
 )
 from skae.data._arrays import as_tensor, float_dtypes, like
 from skae.nn._imputation import conditional_draws, conditional_mean, filled
@@ -35,6 +34,7 @@ from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
+from skae.transformers._input import in_order_of_names, validated, warn_of_shape
 from skae.transformers._likelihood_spec import (
     check_categories,
     check_support,
@@ -120,7 +120,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes, as `transform` returns them; columns of hidden layers are ignored.
+            Codes, as `transform` returns them; columns of hidden layers are ignored. A
+            dataframe may have its columns in any order.
 
         Returns
         -------
@@ -129,6 +130,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method="inverse_transform")
+        X = in_order_of_names(X, self.get_feature_names_out())
         Z = check_array(X, dtype=float_dtypes(X), input_name="X")
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
@@ -426,6 +428,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with unchanged_on_failure(self), isolated(device, seed):
             frame, X = X, self._validate(X, reset=previous is None)
             self._check_parameters()
+            if self.architecture == "conv" and previous is None:
+                warn_of_shape(self.sample_shape, X.shape[1])
             start = Start.after_fit(X.shape[0])
             if is_incremental:
                 X, previous, start = next_pass(self, frame, X, device, seed)
@@ -452,14 +456,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Rows (n, d) as a finite C-ordered array; NaN where it may be missing."""
         # A fitted model takes what it was fitted for, whatever `allow_nan` is now.
         takes_nan = self.allow_nan if reset else self.net_.module_.imputer is not None
-        return validate_data(
-            self,
-            X,
-            dtype=float_dtypes(X),
-            order="C",
-            ensure_all_finite="allow-nan" if takes_nan else True,
-            reset=reset,
-        )
+        return validated(self, X, takes_nan=takes_nan, reset=reset)
 
     def _validate_rows(self, X, method, *, to_encode=True):
         """Rows (n, d) for a public method of a fitted model, in their own dtype."""
@@ -483,10 +480,18 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _map_rows(self, X, function):
         """Apply ``function(model, rows)`` by chunks, in the kind and dtype of X."""
+        self._follow_device()
         return map_rows(self.net_.module_, X, function)
+
+    def _follow_device(self):
+        """Move the model where `device`, if it was set since, says."""
+        if self.device != self._device:
+            self.net_.to_device(str(resolve_device(self.device)))
+            self._device = self.device
 
     def _generator(self, random_state):
         """A torch generator on the model's device, seeded by one of NumPy's."""
+        self._follow_device()
         generator = torch.Generator(self.net_.module_.units.loc.device)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         return generator.manual_seed(seed)

@@ -65,8 +65,8 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
         model.units.set(units.loc, units.scale, likelihood.scaled_features)
         observe_range(model, X)
         return rows, model
-    # A ratio stands for the number of latents that the first fit found for it.
-    has_size = not is_ratio(estimator)
+    # A ratio, or None, stands for the number of latents that the first fit found.
+    has_size = isinstance(estimator.n_components, Integral)
     k = int(estimator.n_components) if has_size else previous.module_.n_components
     config, given = describe(estimator, likelihood, k, X.shape[1])
     # A discriminator goes on from pass to pass; another `fit` begins with a new one.
@@ -119,7 +119,10 @@ def observe_range(model, X):
 
 
 def n_latents(estimator, rows, seed) -> int:
-    """Number of latents to train; for a ratio of the variance what PCA needs for it."""
+    """Number of latents to train; for a ratio of the variance what PCA needs for it,
+    and for None all axes of PCA."""
+    if estimator.n_components is None:
+        return min(rows.n_rows, rows.n_features)
     if is_ratio(estimator):
         return n_axes_explaining(rows, estimator.n_components, seed)
     return int(estimator.n_components)

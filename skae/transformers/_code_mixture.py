@@ -18,8 +18,9 @@ _N_CLUSTERS = 10
 _CODES_PER_CLUSTER = 5
 
 # Latents up to which each cluster has a covariance of its own: 2,000 codes in ten
-# clusters are two for each of its dimensions. Beyond, all clusters have the same one.
-_MAX_FULL = 100
+# clusters are two for each of its dimensions. Beyond, all clusters have the same one,
+# up to as many latents as two codes for each; then variances alone.
+_MAX_FULL, _MAX_TIED = 100, 1000
 
 
 class CodeMixture:
@@ -47,7 +48,7 @@ class CodeMixture:
             codes = codes.expand(2, -1)
         mixture = GaussianMixture(
             min(_N_CLUSTERS, max(1, len(codes.unique(dim=0)) // _CODES_PER_CLUSTER)),
-            covariance_type="full" if codes.shape[1] <= _MAX_FULL else "tied",
+            covariance_type=_covariance_type(codes.shape[1]),
             random_state=seed,
         )
         # The codes are NumPy's here, whatever the rows of users are. Sixteen threads
@@ -71,8 +72,17 @@ class CodeMixture:
         short.mixture = mixture = copy.copy(self.mixture)
         # (c, k), and (c, k, k) or, where all clusters have the same one, (k, k).
         mixture.means_ = mixture.means_[:, :k]
-        mixture.covariances_ = mixture.covariances_[..., :k, :k]
+        if mixture.covariance_type == "diag":  # (c, k)
+            mixture.covariances_ = mixture.covariances_[:, :k]
+        else:
+            mixture.covariances_ = mixture.covariances_[..., :k, :k]
         return short
+
+
+def _covariance_type(n_latents: int) -> str:
+    if n_latents <= _MAX_FULL:
+        return "full"
+    return "tied" if n_latents <= _MAX_TIED else "diag"
 
 
 def sample_prior(model, n_samples: int, generator: torch.Generator) -> torch.Tensor:

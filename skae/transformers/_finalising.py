@@ -91,6 +91,7 @@ def finalise(estimator, fit, net, result, *, like_X) -> dict:
             "n_components_": model.n_components,
             "mean_": like(model.units.loc, like_X),
             "_seed": seed,
+            "_device": estimator.device,
             "_is_incremental": fit.is_incremental,
             "_code_mixture": CodeMixture(codes, seed),
         }

@@ -92,9 +92,7 @@ def fit_estimator(estimator, frame, X, device, seed, previous, is_incremental) -
     # With few rows a component, a PCA reproduces whatever rows it has seen. The initial
     # model is then that of the training rows alone, so that validation rows are new to
     # it as well, and that of all rows in the end if no epoch is better.
-    is_blind = bool(
-        previous is None and split and estimator.max_iter and _has_few_rows(fit)
-    )
+    is_blind = bool(previous is None and split and _has_few_rows(fit))
     if previous is None:
         seen = split(rows)[0] if is_blind else rows
         unexplained = initialise(estimator, model, seen, seed)
@@ -112,8 +110,8 @@ def validation_split(estimator, fit):
 
     It makes the same split in each call.
     """
-    # A single pass has no epochs to choose from.
-    if fit.is_incremental:
+    # A single pass has no epochs to choose from, and no pass needs no rows.
+    if fit.is_incremental or not estimator.max_iter:
         return None
     n_rows, penalty = fit.rows.n_rows, fit.model.penalty
     holds_out = estimator.early_stopping and n_rows > 1

@@ -14,6 +14,7 @@ from skae.nn.penalties import PENALTIES, make_penalty
 COMMON_CONSTRAINTS: dict = {
     # A number of latents, or a ratio of the variance; 1.0 would be neither.
     "n_components": [
+        None,
         Interval(Integral, 1, None, closed="left"),
         Interval(Real, 0, 1, closed="neither"),
     ],
@@ -53,7 +54,8 @@ COMMON_CONSTRAINTS: dict = {
 
 def is_ratio(estimator) -> bool:
     """Whether `n_components` is a ratio of the variance, not a number of latents."""
-    return not isinstance(estimator.n_components, Integral)
+    k = estimator.n_components
+    return k is not None and not isinstance(k, Integral)
 
 
 def orders_latents(estimator) -> bool:

@@ -7,6 +7,7 @@ are few, or unlike all later ones, no later pass could make up for them.
 import copy
 import warnings
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from skae.data._arrays import as_tensor, like
 from skae.nn._log_density import rows_log_density
 from skae.transformers._apply import map_rows
 from skae.transformers._fitting import fit_estimator
-from skae.transformers._parameters import is_ratio, trains_its_score
+from skae.transformers._parameters import trains_its_score
 
 # Different rows for each latent that a start needs: the squared error of PCA of n rows
 # is about 1 + k / n times that of all.
@@ -91,9 +92,10 @@ def next_pass(estimator, frame, X, device, seed):
 
 
 def _n_needed(estimator, n_features: int) -> int:
-    # As many latents as features, where a ratio of the variance chooses.
-    k = n_features if is_ratio(estimator) else int(estimator.n_components)
-    return _ROWS_PER_LATENT * min(k, n_features)
+    k = estimator.n_components
+    # A ratio of the variance, and None, may stand for all.
+    k = min(int(k), n_features) if isinstance(k, Integral) else n_features
+    return _ROWS_PER_LATENT * k
 
 
 def _is_enough(estimator, rows: Tensor) -> bool:

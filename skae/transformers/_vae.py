@@ -33,10 +33,11 @@ class VAETransformer(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int or float, default=2
-        Size of the code; it may exceed the number of features. A float within (0, 1) is
-        the ratio of the validation rows' variance to explain: as many latents as PCA
-        needs for it are trained in order, and the fewest that reach it are kept.
+    n_components : int, float or None, default=2
+        Size of the code; it may exceed the number of features. None is that of all axes
+        of PCA. A float within (0, 1) is the ratio of the validation rows' variance to
+        explain: as many latents as PCA needs for it are trained in order, and the
+        fewest that reach it are kept.
     hidden_layer_sizes : int or sequence of int, default=(512, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
         linear model.
@@ -49,7 +50,8 @@ class VAETransformer(BaseAutoencoder):
         `skae.nn.architectures` have options; a callable makes the networks otherwise.
     sample_shape : tuple of int or None, default=None
         Shape of a row: (channels, height, width) or (channels, length) for "conv",
-        (length, features) for "recurrent" and "attention". None is one channel.
+        (length, features) for "recurrent" and "attention". None is one channel. X may
+        then have the shape (n_samples, *sample_shape) as well; rows come back flat.
     likelihood : str, list of (str, columns) or callable, default="gaussian"
         Distribution of a row given its code.
 
@@ -148,7 +150,8 @@ class VAETransformer(BaseAutoencoder):
         computes in it and the network is large enough to gain. Everything else, scores
         and transforms included, is float32, or float64 when X is.
     device : str, default="auto"
-        "cpu", "cuda" or "cuda:1", say; "auto" is a GPU where there is one.
+        "cpu", "cuda" or "cuda:1", say; "auto" is a GPU where there is one. A fitted
+        model moves to a device that is set later.
     callbacks : list of skorch callbacks or None, default=None
         As in `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
         names "schedule" and "best_epoch" replace the built-in ones; None removes them.

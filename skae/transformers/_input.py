@@ -1,0 +1,105 @@
+"""From what users pass to rows: their shape, their names, and errors that help."""
+
+import math
+import warnings
+
+from skae._sklearn import _get_feature_names, _safe_indexing, validate_data
+from skae.data._arrays import float_dtypes
+
+
+def validated(estimator, X, *, takes_nan: bool, reset: bool):
+    """Rows (n, d) of X as a finite C-ordered array; NaN where it may be missing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of :func:`sklearn.utils.validation.validate_data`.
+    """
+    try:
+        return validate_data(
+            estimator,
+            flat_rows(X, estimator.sample_shape),
+            dtype=float_dtypes(X),
+            order="C",
+            ensure_all_finite="allow-nan" if takes_nan else True,
+            reset=reset,
+        )
+    # What scikit-learn says of both leads to other estimators.
+    except ValueError as error:
+        if "Input X contains NaN" not in str(error):
+            raise
+        raise ValueError(
+            f"Input X contains NaN. {type(estimator).__name__} takes missing values if "
+            "it is fitted with allow_nan=True."
+        ) from None
+    except TypeError as error:
+        if "Sparse data was passed" not in str(error):
+            raise
+        raise TypeError(
+            f"Sparse data was passed for X, but {type(estimator).__name__} takes dense "
+            "rows: set sparse_output=False of the encoder that makes them, or pass "
+            "X.toarray()."
+        ) from None
+
+
+def flat_rows(X, sample_shape):
+    """X of shape (n, *sample_shape) as rows (n, d); what has two dimensions as it is.
+
+    Raises
+    ------
+    ValueError
+        If the shape of a row is not `sample_shape`, or this is None.
+    """
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) < 3:
+        return X
+    row, expected = shape[1:], None if sample_shape is None else tuple(sample_shape)
+    # One channel may be left out.
+    if expected is not None and row in (expected, _without_one(expected)):
+        return X.reshape((shape[0], math.prod(row)))
+    if expected is None:
+        raise ValueError(
+            f"Found array with dim {len(shape)}, rows of shape {row}; set "
+            f"sample_shape={row}, with channels first, for a model that takes them."
+        )
+    hint = " Channels come first: numpy.moveaxis(X, -1, 1)."
+    is_permuted = sorted(row) == sorted(expected)
+    raise ValueError(
+        f"X has rows of shape {row}, but sample_shape={expected}."
+        + (hint if is_permuted else "")
+    )
+
+
+def _without_one(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(1, h, w) as (h, w), and (l, 1) as (l,)."""
+    return shape[1:] if shape[0] == 1 else shape
+
+
+def warn_of_shape(sample_shape, n_features: int) -> None:
+    """Warn where a convolution takes a row for what it can hardly be."""
+    side = math.isqrt(n_features)
+    if sample_shape is None and side * side == n_features >= 64:
+        warnings.warn(
+            f"architecture='conv' takes the {n_features} columns as a sequence; set "
+            f"sample_shape=(1, {side}, {side}) for images, or (1, {n_features}).",
+            UserWarning,
+            stacklevel=2,
+        )
+    elif sample_shape is not None and len(sample_shape) == 3:
+        n_channels, height, width = sample_shape
+        if width in (1, 3, 4) and n_channels == height > 4:
+            warnings.warn(
+                f"sample_shape={tuple(sample_shape)} has {n_channels} channels of "
+                f"{height} x {width} values; channels come first.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def in_order_of_names(X, names):
+    """Codes X, columns by `names` where they are a frame with these names in another
+    order."""
+    found = _get_feature_names(X)
+    if found is None or list(found) == list(names) or set(found) != set(names):
+        return X
+    return _safe_indexing(X, list(names), axis=1)
