@@ -369,11 +369,19 @@ def test_a_row_without_a_value_gets_the_means(factors, E):
 
 
 @pytest.mark.parametrize("E", ESTIMATORS)
-def test_a_column_without_a_value_is_named(factors, E):
+def test_a_column_without_a_value_is_zero(factors, E):
+    """A fold may have one; what is known of it is that nothing is."""
     X = factors.copy()
     X[:, 4] = NAN
-    with pytest.raises(ValueError, match="Column 4 of X has no observed value"):
-        E(allow_nan=True).fit(X)
+    options = {"allow_nan": True, "max_iter": 1, "random_state": 0}
+    with pytest.warns(UserWarning, match="without any observed value .* zero: 4"):
+        model = E(2, **options).fit(X)
+    zero = E(2, **options).fit(np.where(np.arange(8) == 4, 0.0, factors))
+    np.testing.assert_array_equal(model.transform(X), zero.transform(X))
+    np.testing.assert_allclose(model.impute(X)[:, 4], 0, atol=1e-6)
+    assert np.isfinite(model.score_samples(X)).all()
+    with pytest.raises(ValueError, match="no observed value"):
+        E(2, **options).fit(np.full((5, 3), NAN))
 
 
 @pytest.mark.parametrize("E", ESTIMATORS)

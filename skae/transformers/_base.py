@@ -34,7 +34,12 @@ from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
-from skae.transformers._input import in_order_of_names, validated, warn_of_shape
+from skae.transformers._input import (
+    in_order_of_names,
+    validated,
+    warn_of_shape,
+    without_empty_columns,
+)
 from skae.transformers._likelihood_spec import (
     check_categories,
     check_support,
@@ -336,6 +341,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def score(self, X, y=None):
         """Mean of `score_samples`.
 
+        An autoencoder's, minus a loss, rises with `n_components` as PCA's explained
+        variance does: it cannot choose their number. A log-likelihood can.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -428,8 +436,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with unchanged_on_failure(self), isolated(device, seed):
             frame, X = X, self._validate(X, reset=previous is None)
             self._check_parameters()
-            if self.architecture == "conv" and previous is None:
+            if previous is None and self.architecture == "conv":
                 warn_of_shape(self.sample_shape, X.shape[1])
+            if previous is None and self.allow_nan:
+                names = getattr(self, "feature_names_in_", None)
+                X = without_empty_columns(X, names)
             start = Start.after_fit(X.shape[0])
             if is_incremental:
                 X, previous, start = next_pass(self, frame, X, device, seed)

@@ -42,7 +42,6 @@ def choose_likelihood(estimator, frame, X, previous):
         likelihood = previous.module_.likelihood
     else:
         likelihood = make_likelihood(choice, registry, frame, tensor)
-    # Later rows may lack a column, whose distribution the model knows by then.
     if previous is None and estimator.allow_nan:
         check_missing(likelihood, tensor, names)
     check_support(likelihood, tensor, names)

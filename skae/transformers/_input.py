@@ -4,7 +4,7 @@ import math
 import warnings
 
 from skae._sklearn import _get_feature_names, _safe_indexing, validate_data
-from skae.data._arrays import float_dtypes
+from skae.data._arrays import as_tensor, float_dtypes, like
 
 
 def validated(estimator, X, *, takes_nan: bool, reset: bool):
@@ -40,6 +40,25 @@ def validated(estimator, X, *, takes_nan: bool, reset: bool):
             "rows: set sparse_output=False of the encoder that makes them, or pass "
             "X.toarray()."
         ) from None
+
+
+def without_empty_columns(X, names):
+    """Rows X (n, d), with zeros in columns that have no observed value, and a warning
+    that names these."""
+    values = as_tensor(X)
+    is_empty = values.isnan().all(0)
+    if not is_empty.any():
+        return X
+    if is_empty.all():
+        raise ValueError("X has no observed value.")
+    columns = is_empty.nonzero().flatten().tolist()
+    listed = [str(j) if names is None else repr(str(names[j])) for j in columns]
+    warnings.warn(
+        f"Columns without any observed value are taken as zero: {', '.join(listed)}.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return like(values.masked_fill(is_empty, 0.0), X)
 
 
 def flat_rows(X, sample_shape):

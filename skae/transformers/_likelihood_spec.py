@@ -232,12 +232,8 @@ def _check_part(
 
 
 def check_missing(likelihood: Likelihood, X: Tensor, names: list[str] | None) -> None:
-    """Raise where a column of X (n, d) has no observed entry, or the likelihood has no
-    density of rows with missing entries."""
-    empty = X.isnan().all(0).nonzero()
-    if len(empty):
-        column = int(empty[0])
-        raise ValueError(f"Column {_name(column, names)} of X has no observed value.")
+    """Raise where the likelihood has no density of rows X (n, d) with missing entries,
+    or a row lacks a part of a category."""
     # The density of the observed entries is a sum over them: it needs the summands.
     for part, _ in likelihood.by_columns():
         if type(part).log_probs is Likelihood.log_probs:

@@ -345,11 +345,13 @@ class VAETransformer(BaseAutoencoder):
         self.verbose = verbose
 
     def score_samples(self, X):
-        """Return a lower bound of the log-likelihood of each row.
+        """Return the log-likelihood of each row, bounded from below.
 
         The bound is importance-weighted [1]_ over `n_score_draws` draws of the
         posterior, the same for every row and call, so a row scores the same alone and
-        among others. A linear Gaussian model's score is exact. The density is a mixture
+        among others. It holds in expectation over the draws: with those of one call
+        the score of a single row may be above its log-likelihood, by hundredths of a
+        nat. A linear Gaussian model's score is exact. The density is a mixture
         with the initial model, probabilistic PCA (see `validation_fraction`), whose
         weight is learned on validation rows and is 1 / (n_samples + 1) at least: no
         score is lower than that model's by more than ``log(n_samples + 1)`` [2]_. After
