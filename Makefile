@@ -1,11 +1,13 @@
 # make demo | test | lint     in a virtual environment that is made when missing
-# make test-clients           scikit-learn's own tests, and why some are skipped
+# make test-clients           scikit-learn's own tests and libraries around it, in another
+#                             environment, and why some tests are skipped
 # make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
 # make test VENV=             in PYTHON as it is: nothing is made, nothing installed
 
 PYTHON ?= python3
 VENV ?= .venv
+EXTRAS ?= plot,test
 
 ifeq ($(VENV),)
 run := PYTHONPATH=. $(PYTHON)
@@ -14,7 +16,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test test-clients test-oldest lint
+.PHONY: demo test test-clients run-clients test-oldest lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -23,7 +25,10 @@ demo: $(installed)
 test: $(installed)
 	$(run) -m pytest --numprocesses auto
 
-test-clients: $(installed)
+test-clients:
+	$(MAKE) run-clients VENV=$(and $(VENV),.venv-clients) EXTRAS=plot,test,clients
+
+run-clients: $(installed)
 	$(run) -m pytest tests/clients -rs --numprocesses auto
 
 test-oldest:
@@ -37,5 +42,5 @@ lint: $(installed)
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[plot,test]'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
