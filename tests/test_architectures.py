@@ -1,6 +1,7 @@
 """Network bodies: the contract of all, and what each of them promises."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -443,6 +444,32 @@ def test_half_precision_trains_convolutions(digits):
     ).fit(digits)
     pca = AutoencoderTransformer(4, max_iter=0).fit(digits)
     assert model.score(digits) > 0.9 * pca.score(digits)
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 2, 2), (2, 9, 1), (2, 9, 2), (3, 1)])
+def test_half_precision_writes_all_gradients_of_narrow_maps(shape, upsampling):
+    """Whatever the memory held before: those of single precision, rounded."""
+    d = math.prod(shape)
+    kind = Convolutional(channels=(8, 16), upsampling=upsampling)
+    for body, n_in in zip(kind(shape, (), "tanh", (d, 4), (4, d)), (d, 4), strict=True):
+        body, half = body.float(), copy.deepcopy(body).bfloat16()
+        body.load_state_dict(half.state_dict())
+        x = torch.randn(32, n_in, generator=torch.Generator().manual_seed(0)).bfloat16()
+        truth = gradients(body, x.float())
+        for _ in range(3):
+            sizes = [2**i for i in range(3, 14)] * 8
+            spoilt = [torch.full((size,), math.nan).bfloat16() for size in sizes]
+            del spoilt
+            for found, expected in zip(gradients(half, x), truth, strict=True):
+                scale = float(expected.abs().max())
+                torch.testing.assert_close(
+                    found.float(), expected, atol=0.03 * scale, rtol=0.03
+                )
+
+
+def gradients(body, x):
+    return torch.autograd.grad(body(x).float().square().mean(), body.parameters())
 
 
 # recurrent and attention
