@@ -1,4 +1,5 @@
 # make demo | test | lint     in a virtual environment that is made when missing
+# make stress                 200 interrupted fits, 100 processes that are killed
 # make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
 # make test VENV=             in PYTHON as it is: nothing is made, nothing installed
@@ -13,7 +14,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test test-oldest lint
+.PHONY: demo test test-oldest stress lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -21,6 +22,9 @@ demo: $(installed)
 # A process for each core, each with one thread (tests/conftest.py).
 test: $(installed)
 	$(run) -m pytest --numprocesses auto
+
+stress: $(installed)
+	OMP_NUM_THREADS=1 $(run) tests/stress_interrupts.py
 
 test-oldest:
 	PYTHON=$(PYTHON) .ci/test-oldest

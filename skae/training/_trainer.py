@@ -1,26 +1,29 @@
 """The skorch net that trains a model: the loop alone."""
 
 import copy
-import warnings
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.history import History
 from torch import Tensor
 
-from skae.data._rows import Batch, ResidentRows, weighted_mean
+from skae.data._rows import CHUNK, Batch, ResidentRows, weighted_mean
 from skae.nn._build import load_model
+from skae.nn._log_density import loss_of_data
 from skae.nn._model import LatentModel
+from skae.nn._modules import Decoder, Encoder
 from skae.nn._objective import Objective
 from skae.nn._ordered import random_prefixes
 from skae.nn._sizes import n_macs
+from skae.training._callbacks import sees_gradients
 from skae.training._device import available_devices
 from skae.training._flat_parameters import FlatParameters, flat_vectors
+from skae.training._interrupts import interrupts
 from skae.training._optimizer import VectorAdamW
 from skae.training._step import GradientStep, captured, traced
 from skae.training._validation import Validation, learn_initial_weight
@@ -41,7 +44,7 @@ class TrainingResult:
     Attributes
     ----------
     history : list of dict
-        A dict for each epoch that came to its end.
+        A dict for each epoch that came to its end, with losses in units of the data.
     initial_loss, best_loss : float or None
         Of validation rows, in the network's units; see `BestEpoch`.
     best_epoch : int
@@ -97,7 +100,9 @@ class LatentNet(NeuralNet):
     optimizer_: Any
     history_: History
     stopped_by_: Any
+    is_watched_: bool  # whether a callback asks for gradients
     step_: Any
+    train_loss_: float  # of the last epoch, in the network's units
     validation_: Any
     validation_losses_: Any
 
@@ -164,6 +169,12 @@ class LatentNet(NeuralNet):
         self.optimizer_, self.optimizer_state_, self.n_rows_ = None, None, 0
         return self
 
+    def _make_optimizer(self) -> None:
+        optimizer = VectorAdamW(
+            flat_vectors(self.module_, self.output_rate), lr=self.lr
+        )
+        self.__dict__["optimizer_"] = optimizer  # skorch would have it set earlier
+
     def go_on_from(self, previous: "LatentNet") -> None:
         """Take over what another net knows of the training of the same model."""
         # A copy: the other net may go on as well.
@@ -175,10 +186,7 @@ class LatentNet(NeuralNet):
         # Weight decay is a prior over the weights: it counts less the more rows there
         # were, all calls of `partial_fit` together.
         self.n_rows_ += len(X)
-        optimizer = VectorAdamW(
-            flat_vectors(self.module_, self.output_rate), lr=self.lr
-        )
-        self.__dict__["optimizer_"] = optimizer  # skorch would have it set earlier
+        self._make_optimizer()
         if self.optimizer_state_ is not None:
             self.optimizer_.load_state_dict(self.optimizer_state_)
         for group in self.optimizer_.param_groups:
@@ -194,6 +202,7 @@ class LatentNet(NeuralNet):
         self.criterion_.set_progress(1.0)
         self.validation_ = self.validation_losses_ = self.step_ = None
         self.stopped_by_ = None
+        self.is_watched_ = any(sees_gradients(c) for _, c in self.callbacks_)
         self.rate_factor_ = 1.0
         self.set_rate(1.0)
 
@@ -226,25 +235,22 @@ class LatentNet(NeuralNet):
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Run epochs until one of the reasons of `TrainingResult` ends them."""
         train, valid = self.train_split(X) if self.train_split else (X, None)
-        batches = self.get_iterator(train, training=True)
-        self._is_notifying = False
+        self._is_notifying, held = False, interrupts()
         try:
+            batches = self.get_iterator(train, training=True)
             with _suitable_threads(self.module_, self.batch_size):
                 if valid is not None:
                     self.validation_ = Validation(self, valid)
                 for _ in range(self.max_epochs if epochs is None else epochs):
+                    held.check()
                     self._run_epoch(batches, train, valid)
                     if self.stopped_by_:
                         break
         except KeyboardInterrupt:
-            # skorch's callbacks end a fit by one as well.
-            self.stopped_by_ = "callback" if self._is_notifying else "interrupt"
-            if self.stopped_by_ == "interrupt":
-                warnings.warn(
-                    "Training interrupted by user; the best weights so far are kept.",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
+            # skorch's callbacks end a fit by one as well, without a signal.
+            if not self._is_notifying:
+                held.note()
+            self.stopped_by_ = "interrupt" if held.noted else "callback"
         self.stopped_by_ = self.stopped_by_ or "max_iter"
         return self
 
@@ -265,18 +271,26 @@ class LatentNet(NeuralNet):
             step = self.train_step(batch)
             total += step["loss"]
             self.notify("on_batch_end", batch=batch, training=True, **step)
+            interrupts().check()
         # The only value that is read from the device in an epoch.
-        self.history.record("train_loss", float(total) / len(batches))
+        self.train_loss_ = float(total) / len(batches)
+        self.history.record("train_loss", self.of_data(self.train_loss_))
         if self.validation_ is not None:
             self._record_validation()
         self.notify("on_epoch_end", **data)
 
     def _record_validation(self) -> None:
         self.validation_losses_ = self.validation_.losses()
-        self.history.record("valid_loss", float(self.validation_losses_.mean()))
+        loss = float(self.validation_losses_.mean())
+        self.history.record("valid_loss", self.of_data(loss))
         if self.validation_.rate is not None:
             self.history.record("valid_rate", self.validation_.rate)
-            self.history.record("valid_distortion", self.validation_.distortion)
+            distortion = self.of_data(self.validation_.distortion)
+            self.history.record("valid_distortion", distortion)
+
+    def of_data(self, loss: float) -> float:
+        """A loss in the network's units as one of the data, which the history has."""
+        return loss_of_data(self.module_, loss)
 
     def get_iterator(self, dataset, training=False):
         batches = dataset.batches(self.batch_size, self.generator_)
@@ -301,6 +315,13 @@ class LatentNet(NeuralNet):
             # At the first batch, whose shapes all others have.
             self.step_ = self._make_step(inputs)
         loss = self.step_(inputs)
+        if self.is_watched_:
+            self.notify(
+                "on_grad_computed",
+                named_parameters=list(self.parameters_.named_views()),
+                batch=batch,
+                training=True,
+            )
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters_.vectors, self.clip)
         self.optimizer_.step()
@@ -357,6 +378,52 @@ class LatentNet(NeuralNet):
     def get_loss(self, y_pred, y_true=None, X=None, training=False):
         """Mean objective of a batch."""
         return weighted_mean(self.criterion_(y_pred))
+
+    def save_params(self, use_safetensors=False, **files):
+        """As skorch's, but a path holds a whole file at each moment, the old one or the
+        new one, also where the process is killed."""
+        for name, file in files.items():
+            is_path = isinstance(file, str | os.PathLike)
+            # In the same folder: from another disk, a file could not be renamed.
+            written = f"{os.fspath(file)}.part" if is_path else file
+            super().save_params(**{name: written}, use_safetensors=use_safetensors)
+            if is_path:
+                os.replace(written, file)
+
+    def load_params(self, *args, **kwargs):
+        """As skorch's, in the course of a fit as well as after it."""
+        if "parameters_" in vars(self):
+            super().load_params(*args, **kwargs)
+            self.parameters_.reload()
+            return
+        # A place for what another `partial_fit` goes on from.
+        self._make_optimizer()
+        try:
+            super().load_params(*args, **kwargs)
+            if self.optimizer_.state:
+                self.optimizer_state_ = self.optimizer_.state_dict()
+        finally:
+            self.optimizer_ = None
+        # Another object: copies in other dtypes are kept by the model that they are of.
+        self.set_model(copy.deepcopy(self.module_))
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Reconstructions of rows (n, d), in the units of the data, chunk by chunk:
+        what `predict` and `forward` return."""
+        encode, decode = Encoder(self.module_).eval(), Decoder(self.module_)
+        for chunk in torch.as_tensor(X).split(CHUNK):
+            with torch.no_grad():
+                yield decode(encode(chunk.to(self.device))).to(device)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on rows that are standardized; estimators have the `partial_fit` for
+        others."""
+        if not isinstance(X, ResidentRows):
+            raise TypeError(
+                "net_ trains on what its estimator makes of rows: call the fit or the "
+                "partial_fit of the estimator."
+            )
+        return super().partial_fit(X, y, classes, **fit_params)
 
     def __getstate__(self):
         """The model in arrays and plain values, and what was recorded of its fit."""

@@ -29,6 +29,7 @@ from skae.nn._ordered import truncated
 from skae.nn._params import is_count
 from skae.training._determinism import isolated
 from skae.training._device import resolve_device
+from skae.training._interrupts import noting_interrupts, warn_of_interrupt
 from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
@@ -44,6 +45,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Fit the model to X.
+
+        Ctrl-C ends the training after the batch at hand, with a `ConvergenceWarning`:
+        the best weights so far are kept, before the first epoch the initial model, and
+        `stopped_by_` is "interrupt". A second one raises `KeyboardInterrupt` and leaves
+        the estimator as it was. In a search, which goes on with the next fit after the
+        first, as with scikit-learn's `MLPClassifier`, the second ends the search; so
+        does the first with ``error_score="raise"`` where a filter turns the warning
+        into an error.
 
         Parameters
         ----------
@@ -375,12 +384,19 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         device = resolve_device(self.device)
         # One integer from the user's generator: each part of a fit derives its own.
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        with unchanged_on_failure(self), isolated(device, seed):
+        with (
+            noting_interrupts() as interrupts,
+            unchanged_on_failure(self),
+            isolated(device, seed),
+        ):
             frame, X = X, self._validate(X, reset=previous is None)
             self._check_parameters()
             fitted = fit_estimator(
                 self, frame, X, device, seed, previous, is_incremental
             )
+            if interrupts.noted:  # also before training, or after it
+                fitted["stopped_by_"] = "interrupt"
+                warn_of_interrupt()
             # Attributes of an earlier fit that this one does not have.
             for name in _OPTIONAL & vars(self).keys():
                 delattr(self, name)
