@@ -3,7 +3,7 @@
 import copy
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,10 @@ from skae.nn._model import LatentModel
 from skae.nn._modules import Decoder, Encoder
 from skae.nn._objective import Objective
 from skae.nn._ordered import random_prefixes
+from skae.nn._own_draws import drawing_from
 from skae.nn._sizes import n_macs
 from skae.training._callbacks import sees_gradients
+from skae.training._determinism import ordinary_torch
 from skae.training._device import available_devices
 from skae.training._flat_parameters import FlatParameters, flat_vectors
 from skae.training._interrupts import interrupts
@@ -265,7 +267,7 @@ class LatentNet(NeuralNet):
         self._set_training(True)
         self.parameters_.compute_copy.train()
         # Summed on the device: reading each loss would wait for each step.
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device, dtype=torch.float32)
         for batch in batches:
             self.notify("on_batch_begin", batch=batch, training=True)
             step = self.train_step(batch)
@@ -310,11 +312,14 @@ class LatentNet(NeuralNet):
             x, weight, completed = batch
             completed = None if completed is None else completed.bfloat16()
             batch = Batch(x.bfloat16(), weight, completed)
-        inputs = self.make_inputs(batch, self.generator_)
+        with self.drawing(self.generator_):
+            inputs = self.make_inputs(batch, self.generator_)
         if self.step_ is None:
             # At the first batch, whose shapes all others have.
             self.step_ = self._make_step(inputs)
-        loss = self.step_(inputs)
+        # A recorded step draws nothing.
+        with nullcontext() if self.step_.is_recorded else self.drawing(self.generator_):
+            loss = self.step_(inputs)
         if self.is_watched_:
             self.notify(
                 "on_grad_computed",
@@ -327,6 +332,14 @@ class LatentNet(NeuralNet):
         self.optimizer_.step()
         self.parameters_.update()
         return {"loss": loss}
+
+    def drawing(self, generator: torch.Generator):
+        """Context in which the model, users' own parts too, draws from `generator`."""
+        module = self.module_
+        own = set(module.given)
+        if all(getattr(body, "is_static", False) for body in module.bodies):
+            own -= {"architecture"}  # its bodies draw nothing
+        return drawing_from(generator, all_of_torch=bool(own))
 
     def make_inputs(
         self, batch: Batch, generator: torch.Generator
@@ -353,7 +366,12 @@ class LatentNet(NeuralNet):
         shape: tuple[int, ...] = n_rows, self.module_.n_components
         if self.n_draws > 1:
             shape = self.n_draws, *shape
-        return torch.randn(shape, generator=generator, device=generator.device)
+        return torch.randn(
+            shape,
+            generator=generator,
+            device=generator.device,
+            dtype=torch.float32,
+        )
 
     def _make_step(self, inputs: dict[str, Tensor]) -> GradientStep:
         module = self.parameters_.compute_copy
@@ -438,6 +456,7 @@ class LatentNet(NeuralNet):
             "n_rows": self.n_rows_,
         }
 
+    @ordinary_torch()
     def __setstate__(self, state):
         # Copied: arrays of a memory-mapped pickle cannot be written to.
         tensors = {n: torch.from_numpy(v.copy()) for n, v in state["state"].items()}
@@ -469,10 +488,19 @@ _SETTINGS = [
 @contextmanager
 def _suitable_threads(module: LatentModel, batch_size: int) -> Iterator[None]:
     """One thread for a step so small that a second one only adds waiting."""
-    n_threads = torch.get_num_threads()
-    if batch_size * n_macs(module) < _MIN_MACS_FOR_THREADS:
-        torch.set_num_threads(1)
+    if batch_size * n_macs(module) >= _MIN_MACS_FOR_THREADS:
+        yield
+        return
+    # New threads begin with the last number that any thread has set.
+    before = (*_N_THREADS, torch.get_num_threads())[0]
+    _N_THREADS.append(before)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(before)
+        _N_THREADS.pop()
+
+
+# Of each fit that has limited it, what it puts back.
+_N_THREADS: list[int] = []

@@ -27,7 +27,7 @@ from skae.nn._imputation import conditional_draws, conditional_mean, filled
 from skae.nn._modules import Decoder, Encoder, n_hidden
 from skae.nn._ordered import truncated
 from skae.nn._params import is_count
-from skae.training._determinism import isolated
+from skae.training._determinism import ordinary_torch
 from skae.training._device import resolve_device
 from skae.training._interrupts import noting_interrupts, warn_of_interrupt
 from skae.transformers._apply import map_rows, unchanged_on_failure
@@ -260,6 +260,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             ),
         )
 
+    @ordinary_torch()
     def truncate(self, n_components):
         """Return a smaller transformer with the first latents; nothing is trained.
 
@@ -371,7 +372,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _imputation_base_samples(self, n_components, seed):
         """Base samples (s, k) of a posterior; a point code has none."""
-        return torch.empty(0, n_components)
+        return torch.empty(0, n_components, dtype=torch.float32, device="cpu")
 
     def _code_draws(self, model, x, generator):
         """Codes (n, k) of standardized rows, in the units that users see."""
@@ -387,7 +388,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with (
             noting_interrupts() as interrupts,
             unchanged_on_failure(self),
-            isolated(device, seed),
+            ordinary_torch(),
         ):
             frame, X = X, self._validate(X, reset=previous is None)
             self._check_parameters()
@@ -445,6 +446,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         return generator.manual_seed(seed)
 
+    @ordinary_torch()
     def _draw_from_prior(self, n_samples, random_state):
         generator = self._generator(random_state)
         return sample_prior(self.net_.module_, n_samples, generator)

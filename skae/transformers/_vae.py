@@ -444,7 +444,9 @@ class VAETransformer(BaseAutoencoder):
 
     def _code_draws(self, model, x, generator):
         q = model.encode(x)
-        noise = torch.randn(q.mean.shape, generator=generator).to(x.device)
+        noise = torch.randn(q.mean.shape, generator=generator, dtype=torch.float32).to(
+            x.device
+        )
         return model.units.to_users_code(q.rsample(noise))
 
     @property

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._params import module_list
+from skae.nn._random import dropout
 from skae.nn.architectures._base import Architecture, Body
 
 
@@ -137,8 +138,8 @@ class MLPBody(Body):
             if self.norms:
                 value = self.norms[i](value)
             value = activation(value)
-            if self.dropout:
-                value = F.dropout(value, self.dropout, self.training)
+            if self.dropout and self.training:
+                value = dropout(value, self.dropout)
             # Only layers whose input and output have one width are residual.
             is_added = self.residual and layer.in_features == layer.out_features
             h = h + value if is_added else value
