@@ -31,7 +31,7 @@ from skae.nn.architectures import (
 from skae.nn.architectures._base import Gated
 from skae.nn.architectures._conv import Down, Up, shuffle
 from skae.nn.likelihoods import SquaredError
-from skae.training import LatentNet
+from skae.training import LatentNet, _trainer
 from skae.training._flat_parameters import FlatParameters, flat_vectors
 from skae.training._step import GradientStep, traced
 
@@ -302,6 +302,78 @@ def test_a_grid_search_over_options(digits):
     convolutions = [layer.conv for layer in best.net_.module_.encoder.down]
     assert tuple(c.out_channels for c in convolutions) == best.architecture.channels
     assert best.architecture.channels == search.best_params_["architecture__channels"]
+
+
+# Hooks.
+
+
+def linear_layers(body):
+    return [m for m in body.modules() if type(m) in (nn.Linear, nn.Conv1d, nn.Conv2d)]
+
+
+@every
+def test_forward_hooks_see_each_layer_and_may_replace_its_output(name):
+    """With the values that the layer computes, of rows and of codes."""
+    model = fit(AutoencoderTransformer, name)
+    X = torch.from_numpy(rows()).float()
+    for module, body, x in (
+        (model.encoder_, model.net_.module_.encoder, X),
+        (model.decoder_, model.net_.module_.decoder, model.encoder_(X)),
+    ):
+        nn.init.normal_(body.output.weight)  # zero where no epoch was better
+        truth, layers, seen = module(x), linear_layers(body), {}
+        assert len(layers) > 1
+        for layer in layers:
+
+            def keep(layer, args, value, seen=seen):
+                seen[layer] = layer.forward(*args), value
+
+            handle = layer.register_forward_hook(keep)
+            found = module(x)
+            torch.testing.assert_close(found, truth, rtol=1e-5, atol=1e-5)
+            handle.remove()
+            handle = layer.register_forward_hook(lambda layer, args, value: 1 - value)
+            assert not torch.allclose(module(x), truth)
+            handle.remove()
+        assert seen.keys() == set(layers)
+        assert all(torch.equal(*values) for values in seen.values())
+        assert torch.equal(module(x), truth)
+
+
+def test_a_layer_may_be_replaced():
+    """As dynamic quantisation does, whose layers have no tensor for a weight."""
+
+    class Doubled(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return 2 * self.layer(x)
+
+    body = MLPBody((5, 4, 3), "tanh")
+    x, skip = randn(7, 5), (randn(3, 5), randn(3))
+    hidden, output = body.hidden[0], body.output
+    body.hidden[0], body.output = Doubled(hidden), Doubled(output)
+    truth = 2 * output(torch.tanh(2 * hidden(x)))
+    torch.testing.assert_close(body(x), truth)
+    torch.testing.assert_close(body(x, skip), truth + x @ skip[0].T + skip[1])
+
+
+def test_hooks_see_each_step_of_a_fit(monkeypatch):
+    """A recorded step would call them once."""
+    monkeypatch.setattr(_trainer, "_MIN_STEPS_TO_RECORD", 0)
+    calls = []
+
+    def architecture(*sizes):
+        encoder, decoder = MLP()(*sizes)
+        encoder.hidden[0].register_forward_hook(lambda *args: calls.append(args))
+        return encoder, decoder
+
+    params = {"max_iter": 3, "batch_size": 20, "early_stopping": False}
+    model = AutoencoderTransformer(2, architecture=architecture, **params)
+    model.fit(rows())
+    assert sum(x.requires_grad or len(x) == 20 for _, (x,), _ in calls) >= 3 * 2
 
 
 # mlp

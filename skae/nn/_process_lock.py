@@ -1,7 +1,7 @@
 """A lock around what torch has once in a process, held for a moment only.
 
-A fork waits until it is free: a child would otherwise find it closed, and what it guards
-half changed.
+A fork waits until it is free: a child would otherwise find it closed, and what it
+guards half changed.
 """
 
 import os

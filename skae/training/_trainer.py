@@ -21,6 +21,7 @@ from skae.nn._objective import Objective
 from skae.nn._ordered import random_prefixes
 from skae.nn._own_draws import drawing_from
 from skae.nn._sizes import n_macs
+from skae.nn.architectures._base import has_hooks
 from skae.training._callbacks import sees_gradients
 from skae.training._determinism import ordinary_torch
 from skae.training._device import available_devices
@@ -70,7 +71,9 @@ class LatentNet(NeuralNet):
     """Train a `LatentModel` on rows that lie on the device.
 
     Pickles hold the model in NumPy arrays and plain values, and the history; another
-    `partial_fit` after loading starts its momentum anew.
+    `partial_fit` after loading starts its momentum anew. Steps are computed by
+    ``parameters_.compute_copy``, whose hooks they call; `module_`, the average of its
+    weights, is what is evaluated.
 
     Parameters, beside those of `skorch.NeuralNet`
     ----------
@@ -384,6 +387,7 @@ class LatentNet(NeuralNet):
             and getattr(module.prior, "is_static", True)
             and self.n_draws <= 1
             and all(getattr(body, "is_static", False) for body in module.bodies)
+            and not any(map(has_hooks, module.modules()))
         )
         record = _RECORDERS.get(inputs["x"].device.type) if is_recorded else None
         return GradientStep(self.parameters_, self.get_loss, inputs, record)

@@ -9,7 +9,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from skae.nn._params import module_list
-from skae.nn.architectures._base import Activation, Architecture, Body, Dense
+from skae.nn.architectures._base import (
+    Activation,
+    Architecture,
+    Body,
+    Dense,
+    call,
+)
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
 _TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
@@ -137,7 +143,7 @@ class ConvEncoder(Body):
         h = x.unflatten(1, self.shape)
         for layer in self.down:
             h = layer(h)
-        return F.linear(self.dense(h.flatten(1)), self.output.weight)
+        return call(self.output, self.dense(h.flatten(1)))
 
 
 class ConvDecoder(Body):
