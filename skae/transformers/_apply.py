@@ -3,6 +3,7 @@
 import copy
 import weakref
 from contextlib import contextmanager
+from functools import wraps
 
 import torch
 
@@ -54,3 +55,14 @@ def unchanged_on_failure(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def all_or_nothing(fit):
+    """Decorate a method that fits, so that it changes nothing where it fails."""
+
+    @wraps(fit)
+    def decorated(self, *args, **kwargs):
+        with unchanged_on_failure(self):
+            return fit(self, *args, **kwargs)
+
+    return decorated
