@@ -1,6 +1,7 @@
 # make demo | test | lint     in a virtual environment that is made when missing
 # make test-clients           scikit-learn's own tests and libraries around it, in another
 #                             environment, and why some tests are skipped
+# make stress                 200 interrupted fits, 100 processes that are killed
 # make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
 # make test VENV=             in PYTHON as it is: nothing is made, nothing installed
@@ -16,7 +17,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test test-clients run-clients test-oldest lint
+.PHONY: demo test test-clients run-clients test-oldest stress lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -30,6 +31,9 @@ test-clients:
 
 run-clients: $(installed)
 	$(run) -m pytest tests/clients -rs --numprocesses auto
+
+stress: $(installed)
+	OMP_NUM_THREADS=1 $(run) tests/stress_interrupts.py
 
 test-oldest:
 	PYTHON=$(PYTHON) .ci/test-oldest

@@ -1,6 +1,7 @@
 """Network bodies: the contract of all, and what each of them promises."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -30,7 +31,7 @@ from skae.nn.architectures import (
 from skae.nn.architectures._base import Gated
 from skae.nn.architectures._conv import Down, Up, shuffle
 from skae.nn.likelihoods import SquaredError
-from skae.training import LatentNet
+from skae.training import LatentNet, _trainer
 from skae.training._flat_parameters import FlatParameters, flat_vectors
 from skae.training._step import GradientStep, traced
 
@@ -303,6 +304,78 @@ def test_a_grid_search_over_options(digits):
     assert best.architecture.channels == search.best_params_["architecture__channels"]
 
 
+# Hooks.
+
+
+def linear_layers(body):
+    return [m for m in body.modules() if type(m) in (nn.Linear, nn.Conv1d, nn.Conv2d)]
+
+
+@every
+def test_forward_hooks_see_each_layer_and_may_replace_its_output(name):
+    """With the values that the layer computes, of rows and of codes."""
+    model = fit(AutoencoderTransformer, name)
+    X = torch.from_numpy(rows()).float()
+    for module, body, x in (
+        (model.encoder_, model.net_.module_.encoder, X),
+        (model.decoder_, model.net_.module_.decoder, model.encoder_(X)),
+    ):
+        nn.init.normal_(body.output.weight)  # zero where no epoch was better
+        truth, layers, seen = module(x), linear_layers(body), {}
+        assert len(layers) > 1
+        for layer in layers:
+
+            def keep(layer, args, value, seen=seen):
+                seen[layer] = layer.forward(*args), value
+
+            handle = layer.register_forward_hook(keep)
+            found = module(x)
+            torch.testing.assert_close(found, truth, rtol=1e-5, atol=1e-5)
+            handle.remove()
+            handle = layer.register_forward_hook(lambda layer, args, value: 1 - value)
+            assert not torch.allclose(module(x), truth)
+            handle.remove()
+        assert seen.keys() == set(layers)
+        assert all(torch.equal(*values) for values in seen.values())
+        assert torch.equal(module(x), truth)
+
+
+def test_a_layer_may_be_replaced():
+    """As dynamic quantisation does, whose layers have no tensor for a weight."""
+
+    class Doubled(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return 2 * self.layer(x)
+
+    body = MLPBody((5, 4, 3), "tanh")
+    x, skip = randn(7, 5), (randn(3, 5), randn(3))
+    hidden, output = body.hidden[0], body.output
+    body.hidden[0], body.output = Doubled(hidden), Doubled(output)
+    truth = 2 * output(torch.tanh(2 * hidden(x)))
+    torch.testing.assert_close(body(x), truth)
+    torch.testing.assert_close(body(x, skip), truth + x @ skip[0].T + skip[1])
+
+
+def test_hooks_see_each_step_of_a_fit(monkeypatch):
+    """A recorded step would call them once."""
+    monkeypatch.setattr(_trainer, "_MIN_STEPS_TO_RECORD", 0)
+    calls = []
+
+    def architecture(*sizes):
+        encoder, decoder = MLP()(*sizes)
+        encoder.hidden[0].register_forward_hook(lambda *args: calls.append(args))
+        return encoder, decoder
+
+    params = {"max_iter": 3, "batch_size": 20, "early_stopping": False}
+    model = AutoencoderTransformer(2, architecture=architecture, **params)
+    model.fit(rows())
+    assert sum(x.requires_grad or len(x) == 20 for _, (x,), _ in calls) >= 3 * 2
+
+
 # mlp
 
 
@@ -443,6 +516,32 @@ def test_half_precision_trains_convolutions(digits):
     ).fit(digits)
     pca = AutoencoderTransformer(4, max_iter=0).fit(digits)
     assert model.score(digits) > 0.9 * pca.score(digits)
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 2, 2), (2, 9, 1), (2, 9, 2), (3, 1)])
+def test_half_precision_writes_all_gradients_of_narrow_maps(shape, upsampling):
+    """Whatever the memory held before: those of single precision, rounded."""
+    d = math.prod(shape)
+    kind = Convolutional(channels=(8, 16), upsampling=upsampling)
+    for body, n_in in zip(kind(shape, (), "tanh", (d, 4), (4, d)), (d, 4), strict=True):
+        body, half = body.float(), copy.deepcopy(body).bfloat16()
+        body.load_state_dict(half.state_dict())
+        x = torch.randn(32, n_in, generator=torch.Generator().manual_seed(0)).bfloat16()
+        truth = gradients(body, x.float())
+        for _ in range(3):
+            sizes = [2**i for i in range(3, 14)] * 8
+            spoilt = [torch.full((size,), math.nan).bfloat16() for size in sizes]
+            del spoilt
+            for found, expected in zip(gradients(half, x), truth, strict=True):
+                scale = float(expected.abs().max())
+                torch.testing.assert_close(
+                    found.float(), expected, atol=0.03 * scale, rtol=0.03
+                )
+
+
+def gradients(body, x):
+    return torch.autograd.grad(body(x).float().square().mean(), body.parameters())
 
 
 # recurrent and attention

@@ -1,10 +1,18 @@
 """What cannot work is refused before training, with the value and the remedy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from skorch.callbacks import Callback
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import (
+    AutoencoderDetector,
+    AutoencoderTransformer,
+    SemiSupervisedClassifier,
+    VAETransformer,
+)
 from skae.nn.priors import Mixture
 from skae.training import LatentNet
 
@@ -277,3 +285,76 @@ def test_huge_and_tiny_values_train_or_are_refused(estimator):
         except ValueError:
             continue
         assert np.isfinite(model.transform(good() * factor)).all()
+
+
+def detector():
+    return AutoencoderDetector(AutoencoderTransformer(2, **SMALL))
+
+
+def classifier():
+    model = AutoencoderTransformer(2, **SMALL)
+    return SemiSupervisedClassifier(model, LogisticRegression())
+
+
+ALL = {
+    "autoencoder": lambda: AutoencoderTransformer(2, **SMALL),
+    "warm": lambda: AutoencoderTransformer(2, warm_start=True, **SMALL),
+    "vae": lambda: VAETransformer(2, **SMALL),
+    "detector": detector,
+    "classifier": classifier,
+}
+REFUSED = {
+    **{kind: X for kind, (X, *_) in BAD_TABLES.items()},
+    "other names": pd.DataFrame(good(d=3), columns=list("abc")).assign(d="red"),
+    "too large": good() * 1e200,
+}
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.parametrize("is_fitted", [False, True])
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_predict"])
+@pytest.mark.parametrize("name", ALL)
+def test_a_refused_fit_changes_no_attribute(name, method, is_fitted):
+    model, y = ALL[name](), np.arange(20) % 2
+    if not hasattr(model, method):
+        return
+    if is_fitted:
+        model.fit(good(), y)
+    before, n_refused = dict(vars(model)), 0
+    for X in REFUSED.values():
+        try:
+            getattr(model, method)(X, y[: len(X)])
+        except (ValueError, TypeError):
+            n_refused += 1
+        else:
+            vars(model).clear()
+            vars(model).update(before)
+        assert vars(model).keys() == before.keys()
+        assert all(vars(model)[key] is value for key, value in before.items())
+    assert n_refused >= len(BAD_TABLES)
+
+
+class FailLate(Callback):
+    """Fail in the third step."""
+
+    def on_batch_end(self, net, **kwargs):
+        if net.n_done_ == 3:
+            raise OSError
+
+
+@both
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_fit_that_fails_half_way_leaves_the_trained_model(estimator, method):
+    model = estimator(2, batch_size=4, warm_start=True, **SMALL)
+    X = good()
+    getattr(model, method)(X)
+    outputs = model.transform(X), model.score_samples(X), model.sample(3, 0)
+    state = {n: v.clone() for n, v in model.net_.module_.state_dict().items()}
+    history = [dict(epoch) for epoch in model.net_.history]
+    with pytest.raises(OSError):
+        getattr(model.set_params(callbacks=[FailLate()]), method)(2 * X)
+    found = model.transform(X), model.score_samples(X), model.sample(3, 0)
+    assert all(map(np.array_equal, found, outputs))
+    now = model.net_.module_.state_dict()
+    assert all(torch.equal(now[n], value) for n, value in state.items())
+    assert [dict(epoch) for epoch in model.net_.history] == history

@@ -2,7 +2,11 @@
 
 import copy
 import math
+import pkgutil
+import re
+import signal
 import sys
+import threading
 import warnings
 from types import SimpleNamespace
 
@@ -11,8 +15,10 @@ import pytest
 import torch
 from models import make_model
 from scipy.optimize import minimize_scalar
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import (
     Callback,
     Checkpoint,
@@ -20,18 +26,21 @@ from skorch.callbacks import (
     EpochScoring,
     Freezer,
     GradientNormClipping,
+    LoadInitState,
     LRScheduler,
     PassthroughScoring,
+    TrainEndCheckpoint,
 )
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.data._rows import ResidentRows, weighted_mean
 from skae.nn._log_density import loss_of_data
+from skae.nn._modules import Encoder
 from skae.nn._random import standard_gamma
 from skae.nn._units import Units
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
-from skae.training import LatentNet, _encoder_phase
+from skae.training import LatentNet, _encoder_phase, _trainer
 from skae.training._callbacks import BestEpoch, OneCycle, training_callbacks
 from skae.training._flat_parameters import FlatParameters, flat_vectors
 from skae.training._optimizer import VectorAdamW
@@ -739,6 +748,171 @@ def test_a_fit_after_an_interruption_is_whole(interrupt_after, monkeypatch, iris
     assert np.array_equal(model.transform(iris), fresh.transform(iris))
 
 
+class Press(Callback):
+    """A real Ctrl-C at a moment of a fit, as often as `times` says."""
+
+    def __init__(self, moment, times=1):
+        self.moment, self.times = moment, times
+
+    def _press(self, moment):
+        if moment == self.moment:
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+
+    def on_train_begin(self, net, **kwargs):
+        self._press("train begin")
+
+    def on_epoch_begin(self, net, **kwargs):
+        self._press("epoch begin")
+
+    def on_batch_begin(self, net, **kwargs):
+        self._press("batch begin")
+
+    def on_batch_end(self, net, **kwargs):
+        self._press("batch end")
+
+    def on_epoch_end(self, net, **kwargs):
+        self._press("epoch end")
+
+    def on_train_end(self, net, **kwargs):
+        self._press("train end")
+
+
+MOMENTS = ["train begin", "epoch begin", "batch begin", "batch end", "epoch end"]
+
+
+@pytest.mark.parametrize("moment", [*MOMENTS, "train end"])
+@both
+def test_an_interrupt_in_a_callback_is_one(estimator, moment, iris):
+    handler = signal.getsignal(signal.SIGINT)
+    model = estimator(2, callbacks=[Press(moment)], **SMALL)
+    with pytest.warns(ConvergenceWarning, match="interrupted") as caught:
+        model.fit(iris)
+    assert caught[0].filename == __file__
+    assert model.stopped_by_ == "interrupt"
+    assert model.n_iter_ == {"epoch end": 1, "train end": 8}.get(moment, 0)
+    assert is_finite(model) and np.isfinite(model.score(iris))
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+PLACES = [
+    "skae.transformers._fitting.choose_likelihood",
+    "skae.transformers._fitting.initialise",
+    "skae.transformers._fitting.make_net",
+    "skae.training._trainer.Validation",
+    "skae.training._validation.evaluate",
+    "skae.training._flat_parameters.FlatParameters.state",
+    "skae.training._flat_parameters.FlatParameters.load",
+    "skae.training._trainer.learn_initial_weight",
+    "skae.training._encoder_phase.AugmentedBatches._made",
+    "skae.transformers._fitting.finalise",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_interrupt_anywhere_leaves_a_usable_model(place, monkeypatch, curved):
+    estimator = VAETransformer if "weight" in place else AutoencoderTransformer
+    press_in(place, monkeypatch)
+    model = estimator(2, **LEARNS)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model.fit(curved)
+    assert model.stopped_by_ == "interrupt"
+    # Before the first epoch: the initial model.
+    if place in PLACES[:3]:
+        start = estimator(2, **LEARNS | {"max_iter": 0}).fit(curved)
+        assert np.array_equal(model.transform(curved), start.transform(curved))
+    assert is_finite(model) and np.isfinite(model.score(curved))
+
+
+def press_in(place, monkeypatch, times=1):
+    """Interrupt in a function, the first time that it is called."""
+    owner, name = place.rsplit(".", 1)
+    pressed = []
+
+    def interrupted(*args, **kwargs):
+        if not pressed:
+            pressed.append(True)
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return function(*args, **kwargs)
+
+    function = pkgutil.resolve_name(owner).__dict__[name]
+    monkeypatch.setattr(pkgutil.resolve_name(owner), name, interrupted)
+
+
+@pytest.mark.parametrize("place", [PLACES[1], PLACES[-1]])
+def test_a_second_interrupt_raises_and_changes_nothing(place, monkeypatch, iris):
+    handler = signal.getsignal(signal.SIGINT)
+    model = AutoencoderTransformer(2, **SMALL).fit(iris)
+    before = dict(vars(model))
+    press_in(place, monkeypatch, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(iris)
+    assert_same_objects(vars(model), before)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def search_over(callbacks, **options):
+    model = AutoencoderTransformer(2, callbacks=callbacks, **SMALL)
+    return GridSearchCV(model, {"alpha": [0.0, 0.1]}, cv=2, refit=False, **options)
+
+
+def test_how_a_search_is_interrupted(iris):
+    """As the docstring of `fit` says."""
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        search = search_over([Press("epoch end")]).fit(iris)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    with pytest.raises(KeyboardInterrupt):
+        search_over([Press("train end", times=2)]).fit(iris)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        with pytest.raises(ConvergenceWarning):
+            search_over([Press("epoch end")], error_score="raise").fit(iris)
+
+
+def test_attributes_of_callbacks_are_found_on_them_or_on_clones(iris):
+    """Those that end in an underscore; skorch takes others for parameters."""
+    mine = OneCycle(warmup=0.5)
+    params = {**SMALL, "callbacks": [("schedule", mine)]}
+    model = AutoencoderTransformer(2, **params).fit(iris)
+    assert dict(model.net_.callbacks_)["schedule"] is mine
+    n_steps = mine.step_
+    other = clone(model).fit(iris[:50])
+    assert other.callbacks[0][1].warmup == 0.5
+    assert mine.step_ == n_steps != other.callbacks[0][1].step_
+
+
+def test_a_handler_of_the_caller_decides_for_itself(iris):
+    """One that only counts does not end a fit; one that raises does."""
+    counted = []
+
+    def count(number, frame):
+        counted.append(number)
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    model = AutoencoderTransformer(2, callbacks=[Press("epoch end")], **SMALL)
+    before = signal.signal(signal.SIGINT, count)
+    try:
+        assert model.fit(iris).n_iter_ == len(counted) == 8
+        signal.signal(signal.SIGINT, stop)
+        with pytest.warns(ConvergenceWarning, match="interrupted"):
+            model.fit(iris)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (model.n_iter_, model.stopped_by_) == (1, "interrupt")
+
+
+def test_a_fit_in_a_thread_is_the_plain_one(iris):
+    model = AutoencoderTransformer(2, **SMALL)
+    thread = threading.Thread(target=model.fit, args=(iris,))
+    thread.start()
+    thread.join()
+    plain = AutoencoderTransformer(2, **SMALL).fit(iris)
+    assert np.array_equal(model.transform(iris), plain.transform(iris))
+
+
 class Stop(Callback):
     """End a fit after an epoch, as skorch's callbacks do."""
 
@@ -791,7 +965,6 @@ def test_skorch_callbacks_find_what_they_monitor(iris):
         (5, TypeError),
         (PassthroughScoring, TypeError),
         (("name", 5), TypeError),
-        (GradientNormClipping(1e-9), ValueError),
         (Freezer("*"), ValueError),
         (EpochScoring("r2"), ValueError),
         (LRScheduler("StepLR", step_size=1), ValueError),
@@ -809,6 +982,194 @@ def test_a_checkpoint_is_of_the_best_epoch(iris, tmp_path):
     best = [e["valid_loss_best"] for e in model.net_.history]
     assert best == [e["best"] for e in model.net_.history]
     assert (tmp_path / "params.pt").exists() == any(best)
+
+
+CHECKPOINTED = [
+    (AutoencoderTransformer, {}),
+    (AutoencoderTransformer, {"penalty": "mmd"}),
+    (AutoencoderTransformer, {"ordered": True}),
+    (AutoencoderTransformer, {"allow_nan": True}),
+    (AutoencoderTransformer, {"precision": "bfloat16"}),
+    (VAETransformer, {"prior": "vamp"}),
+]
+
+
+def saved(folder):
+    return {
+        path.name: torch.load(path, weights_only=True) for path in folder.glob("*.pt")
+    }
+
+
+@pytest.mark.parametrize("estimator, options", CHECKPOINTED, ids=str)
+def test_a_checkpoint_is_loaded_after_a_fit(estimator, options, curved, tmp_path):
+    checkpoint = Checkpoint(monitor=lambda net: len(net.history) == 2, dirname=tmp_path)
+    options = {**LEARNS, **options, "max_iter": 3}
+    model = estimator(2, callbacks=[checkpoint], **options).fit(curved)
+    model.transform(curved)  # which keeps a copy in float64
+    model.net_.load_params(checkpoint=checkpoint)
+    assert not list(tmp_path.glob("*.part"))
+    state = saved(tmp_path)["params.pt"]
+    found = model.net_.module_.state_dict()
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+    assert len(model.net_.history) == 2
+    encode = Encoder(copy.deepcopy(model.net_.module_).double().eval())
+    with torch.no_grad():
+        truth = encode(torch.from_numpy(curved))
+    np.testing.assert_allclose(model.transform(curved), truth, atol=1e-12)
+
+
+@pytest.mark.parametrize("estimator, options", CHECKPOINTED, ids=str)
+def test_a_fit_begins_at_a_loaded_checkpoint(estimator, options, curved, tmp_path):
+    options = {**LEARNS, "max_iter": 4, **options}
+    end = TrainEndCheckpoint(dirname=tmp_path)
+    first = estimator(2, callbacks=[end], **options).fit(curved)
+    options |= {"callbacks": [LoadInitState(end)], "max_iter": 1}
+    # A rate that moves nothing: steps, too, begin there.
+    second = estimator(2, **options | {"learning_rate_init": 1e-12}).fit(curved)
+    state = saved(tmp_path)["train_end_params.pt"]
+    named = dict(second.net_.module_.named_parameters())
+    # Half precision rounds what is computed with, not what is kept.
+    for name, value in named.items():
+        torch.testing.assert_close(value, state[name], rtol=1e-6, atol=1e-6)
+    assert second.n_iter_ == first.n_iter_ + 1
+    if second.initial_loss_ is not None:
+        assert second.initial_loss_ == pytest.approx(first.best_loss_, rel=0.05)
+
+
+def test_a_failed_save_leaves_the_file_that_there_was(iris, monkeypatch, tmp_path):
+    net = AutoencoderTransformer(2, **SMALL).fit(iris).net_
+    path = tmp_path / "params.pt"
+    net.save_params(f_params=path)
+    before = path.read_bytes()
+
+    def fail(state, file):
+        path.__class__(file).write_bytes(b"half")
+        raise InjectedError
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(InjectedError):
+        net.save_params(f_params=path)
+    assert path.read_bytes() == before
+
+
+def test_the_next_pass_goes_on_from_a_loaded_optimiser(iris, tmp_path):
+    """What a pickle does not keep, the files of `save_params` do."""
+    passes = np.split(iris, 3)
+    plain, loaded = (AutoencoderTransformer(2, **SMALL) for _ in range(2))
+    end = TrainEndCheckpoint(dirname=tmp_path)
+    plain.set_params(callbacks=[end]).partial_fit(passes[0])
+    plain.set_params(callbacks=None).partial_fit(passes[1])
+    loaded.partial_fit(passes[0]).net_.optimizer_state_ = None
+    loaded.net_.load_params(checkpoint=end.checkpoint_)
+    loaded.partial_fit(passes[1])
+    assert np.array_equal(plain.transform(iris), loaded.transform(iris))
+
+
+# Gradients.
+
+
+class Gradients(Callback):
+    """What `on_grad_computed` is given, and a change of it in place."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def initialize(self):
+        self.found = []
+        return self
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        self.found.append({n: p.grad.clone() for n, p in named_parameters})
+        for _, p in named_parameters:
+            p.grad *= self.factor
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+@pytest.mark.parametrize("options", [{}, {"precision": "bfloat16"}], ids=str)
+@both
+def test_callbacks_see_the_gradients_of_each_step(
+    estimator, options, is_recorded, monkeypatch, curved
+):
+    """By the names of the weights, and what they make of them is what counts."""
+    monkeypatch.setattr(_trainer, "_MIN_STEPS_TO_RECORD", 0 if is_recorded else 1e9)
+    curved = curved[:100]
+    options = {**LEARNS, "max_iter": 2, "early_stopping": False, **options}
+    plain = estimator(2, **options).fit(curved)
+    watched = estimator(2, callbacks=[Gradients()], **options).fit(curved)
+    assert np.array_equal(plain.transform(curved), watched.transform(curved))
+    found = dict(watched.net_.callbacks_)["Gradients"].found
+    assert len(found) == len(plain.loss_curve_) * math.ceil(
+        len(curved) / plain.net_.batch_size
+    )
+    shapes = {
+        n: p.shape for n, p in plain.net_.module_.named_parameters() if p.requires_grad
+    }
+    assert {n: g.shape for n, g in found[0].items()} == shapes
+    assert any(g.any() for g in found[0].values())
+    stilled = estimator(2, alpha=0.0, callbacks=[Gradients(0.0)], **options)
+    start = estimator(2, **{**options, "max_iter": 0}).fit(curved)
+    codes = stilled.fit(curved).transform(curved)
+    np.testing.assert_allclose(codes, start.transform(curved), atol=1e-5)
+
+
+def test_gradients_are_those_of_the_loss(curved):
+    """As autograd has them of the same weights and the same batch."""
+
+    class First(Callback):
+        def on_grad_computed(self, net, named_parameters, batch, **kwargs):
+            if hasattr(self, "found"):
+                return
+            self.found = {n: p.grad.clone() for n, p in named_parameters}
+            net.module_.zero_grad()
+            loss = net.get_loss(net.module_(batch.x))
+            self.truth = torch.autograd.grad(
+                loss, net.module_.parameters(), allow_unused=True
+            )
+            self.names = [n for n, _ in net.module_.named_parameters()]
+
+    first = First()
+    AutoencoderTransformer(2, callbacks=[first], **LEARNS).fit(curved)
+    for name, truth in zip(first.names, first.truth, strict=True):
+        expected = torch.zeros_like(first.found[name]) if truth is None else truth
+        torch.testing.assert_close(first.found[name], expected)
+
+
+def test_gradient_norms_are_clipped(curved):
+    clipping = GradientNormClipping(1e-3)
+    norms = []
+
+    class Norm(Callback):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            squares = [p.grad.square().sum() for _, p in named_parameters]
+            norms.append(float(torch.stack(squares).sum().sqrt()))
+
+    callbacks = [("before", Norm()), ("clip", clipping), ("after", Norm())]
+    params = {**LEARNS, "max_iter": 2}
+    AutoencoderTransformer(2, callbacks=callbacks, **params).fit(curved)
+    assert min(norms[::2]) > 1e-3
+    np.testing.assert_allclose(norms[1::2], 1e-3, rtol=1e-2)
+
+
+# The net by itself.
+
+
+@both
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_net_reconstructs_arrays(estimator, dtype, iris):
+    X = iris.astype(dtype)
+    model = estimator(2, **SMALL).fit(X)
+    truth = model.inverse_transform(model.transform(X))
+    tolerance = {"rtol": 1e-4, "atol": 1e-4}
+    np.testing.assert_allclose(model.net_.predict(X), truth, **tolerance)
+    np.testing.assert_allclose(model.net_.forward(X).numpy(), truth, **tolerance)
+
+
+def test_the_net_says_that_it_does_not_train_on_arrays(iris):
+    net = AutoencoderTransformer(2, **SMALL).fit(iris).net_
+    for train in (net.fit, net.partial_fit):
+        with pytest.raises(TypeError, match="of the estimator"):
+            train(iris)
 
 
 def test_a_named_callback_replaces_ours():
@@ -834,7 +1195,30 @@ def test_verbose_draws_a_bar_and_a_table(iris, capsys):
     out, err = capsys.readouterr()
     assert "8/8" in err
     assert "train_loss" in out and "valid_loss" in out
-    assert len([line for line in out.splitlines() if line.strip()[:1].isdigit()]) == 8
+    assert len([line for line in out.splitlines() if line.strip()[:1].isdigit()]) == 9
+
+
+@both
+def test_losses_have_one_unit_in_bar_table_and_history(estimator, iris, capsys):
+    """A hundredfold table has the losses of the data's units everywhere."""
+    model = estimator(2, verbose=2, **SMALL).fit(100 * iris)
+    history = model.net_.history
+    assert history[:, "train_loss"] == model.loss_curve_
+    assert history[:, "valid_loss"] == model.validation_loss_curve_
+    out, err = capsys.readouterr()
+    header, _, first, *others = out.splitlines()
+    column = header.split().index("valid_loss") - len(header.split())
+    assert first.split()[0] == "0" and f"{model.initial_loss_:.5g}" in first
+    assert others[-1].split()[0] == "8"
+    plain = [re.sub("\\x1b\\[[0-9]*m", "", line).split() for line in others]
+    found = [float(line[column]) for line in plain]
+    np.testing.assert_allclose(found, model.validation_loss_curve_, rtol=1e-4)
+    assert f"loss={model.validation_loss_curve_[-1]:.4g}" in err
+
+
+def test_without_validation_rows_the_table_begins_with_the_first_epoch(iris, capsys):
+    AutoencoderTransformer(2, verbose=2, early_stopping=False, **SMALL).fit(iris)
+    assert capsys.readouterr().out.splitlines()[2].split()[0] == "1"
 
 
 @both

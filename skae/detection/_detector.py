@@ -17,6 +17,7 @@ from skae._sklearn import (
 )
 from skae.detection._scores import OutlierScore, most_concentrated
 from skae.transformers import AutoencoderTransformer
+from skae.transformers._apply import all_or_nothing
 
 # Interquartile ranges between the upper quartile of the training scores and the
 # threshold: Tukey's fence, above which 0.35 % of normal values are.
@@ -170,6 +171,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @all_or_nothing
     def fit(self, X, y=None):
         """Fit the transformers, both distances and the threshold.
 

@@ -16,6 +16,7 @@ from skae.nn._imputation import Imputer
 from skae.nn._initial import InitialModel
 from skae.nn._model import LatentModel
 from skae.nn._ordered import OrderedCode, truncated
+from skae.nn._own_draws import drawing_from
 from skae.nn._params import describe, from_description, is_given
 from skae.nn._posteriors import POSTERIORS
 from skae.nn._refinement import CodeRefiner
@@ -176,7 +177,8 @@ def set_penalty(
 def load_model(config: dict, state: dict, given: dict | None = None) -> LatentModel:
     """The model of a description and a ``state_dict()``, whose tensors it takes over,
     in evaluation mode."""
-    with torch.random.fork_rng([]):  # of the weights that are about to be replaced
+    # Of the weights that are about to be replaced.
+    with drawing_from(torch.Generator(), all_of_torch=True):
         model = build_model(config, given)
     model.load_state_dict(state, assign=True)  # whatever the default dtype is
     return model.eval()

@@ -11,11 +11,12 @@ Learning Research, 11, 3371-3408.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 
 import torch
 from torch import Tensor
 
+from skae.nn._own_draws import drawing_from
 from skae.nn._random import normal_like, uniform_like
 
 
@@ -107,7 +108,7 @@ def make_corruption(noise: str | Callable | None, level: float) -> Callable | No
         return None
     # A user's own noise sets its own range of levels.
     if not isinstance(noise, str):
-        return partial(_corrupt, noise, float(level))
+        return partial(_corrupt, _with_own_draws(noise), float(level))
     if noise in BELOW and not level < BELOW[noise]:
         raise ValueError(
             f"noise_level={level!r} is out of range: {noise!r} takes a fraction of the "
@@ -119,6 +120,16 @@ def make_corruption(noise: str | Callable | None, level: float) -> Callable | No
             f"entries within [0, {UP_TO[noise]:g}]."
         )
     return partial(_corrupt, NOISES[noise], float(level))
+
+
+def _with_own_draws(noise: Callable) -> Callable:
+    @wraps(noise)
+    def drawn(x: Tensor, level: float, generator: torch.Generator):
+        # It may not use the generator that it is given.
+        with drawing_from(generator, all_of_torch=True):
+            return noise(x, level, generator)
+
+    return drawn
 
 
 def _corrupt(

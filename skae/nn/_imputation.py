@@ -75,7 +75,7 @@ class Imputer(nn.Module):
         # Until they are learned the model has all of the weight. In float64: they
         # multiply values in the data's units.
         for name, value in (
-            ("information", torch.zeros(n_features, n_components)),
+            ("information", torch.zeros(n_features, n_components, dtype=torch.float32)),
             ("weight", torch.ones(n_sizes, dtype=torch.float64)),
             ("calibration", torch.ones((), dtype=torch.float64)),
         ):

@@ -127,6 +127,7 @@ class LowRankNormal(nn.Module):
                 (len(part.fitted), rank + d, n_draws),
                 generator=generator,
                 device=generator.device,
+                dtype=torch.float32,
             ).to(self.mean)
             # z = L'^-1 e has covariance (L L')^-1; times the noise, that of the
             # latents.
@@ -250,7 +251,7 @@ def n_masks(x: Tensor, fraction: float) -> int:
 
 def _random_mask(x: Tensor, generator: torch.Generator) -> Tensor:
     """Mask (n, d) of some observed entries; each feature keeps one."""
-    uniform = torch.rand(x.shape, generator=generator).to(x)
+    uniform = torch.rand(x.shape, generator=generator, dtype=torch.float32).to(x)
     is_masked = (uniform < _MASKED_FRACTION) & ~x.isnan()
     # A feature whose observed entries are all masked would have no moments.
     return is_masked & (~is_masked & ~x.isnan()).any(0)

@@ -58,7 +58,9 @@ class OrderedCode(nn.Module):
 
     def __init__(self, n_components: int, n_noises: int):
         super().__init__()
-        self.register_buffer("loss_weights", torch.ones(n_components))
+        self.register_buffer(
+            "loss_weights", torch.ones(n_components, dtype=torch.float32)
+        )
         noises = torch.ones(n_components, n_noises, dtype=torch.float64)
         self.register_buffer("noises", noises)
         self.register_buffer("noise_ratio", torch.ones((), dtype=torch.float64))
@@ -150,7 +152,9 @@ def random_prefixes(k: int, generator: torch.Generator) -> Tensor:
     tops = torch.tensor([min(2**i, k) for i in range(n_octaves)], device=device)
     bottoms = torch.cat([tops.new_ones(1), tops[:-1] + 1])
     # An octave begins one above the largest size of the octave before.
-    is_top, position = torch.rand(2, n_octaves, generator=generator, device=device)
+    is_top, position = torch.rand(
+        2, n_octaves, generator=generator, device=device, dtype=torch.float32
+    )
     sizes = bottoms + (position * (tops - bottoms + 1)).long()
     sizes = torch.where(is_top < 0.5, tops, sizes)
     sizes = torch.cat([sizes, tops[-1:]])

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from skae.nn._own_draws import current_generator, drawing_from
+
 
 def normal_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Standard normal draws."""
@@ -30,11 +32,15 @@ def standard_gamma(shape: Tensor, generator: torch.Generator | None) -> Tensor:
     gamma = torch.distributions.Gamma(shape, 1.0)
     if generator is None:
         return gamma.sample()
-    # A seed from the generator, which so decides these draws as well.
-    seed = torch.randint(2**62, (), generator=generator, device=shape.device)
-    with torch.random.fork_rng([shape.device] if shape.is_cuda else []):
-        torch.manual_seed(int(seed))
+    with drawing_from(generator, all_of_torch=True):
         return gamma.sample()
+
+
+def dropout(x: Tensor, fraction: float) -> Tensor:
+    """Zero that fraction of the values and enlarge the others, so that the mean stays;
+    by the generator of a fit."""
+    keep = torch.empty_like(x).bernoulli_(1 - fraction, generator=current_generator())
+    return x * keep.div_(1 - fraction)
 
 
 def antithetic_normal(n: int, k: int, seed: int) -> Tensor:
@@ -42,5 +48,7 @@ def antithetic_normal(n: int, k: int, seed: int) -> Tensor:
     variance than that of independent ones."""
     generator = torch.Generator().manual_seed(seed)
     # Half of them, rounded up. In float64: draws do not depend on the model's dtype.
-    half = torch.randn(-(-n // 2), k, generator=generator, dtype=torch.float64)
+    half = torch.randn(
+        -(-n // 2), k, generator=generator, dtype=torch.float64, device="cpu"
+    )
     return torch.cat([half, -half])[:n]

@@ -54,7 +54,10 @@ class CodeRefiner(nn.Module):
 
     def __init__(self, n_components: int):
         super().__init__()
-        self.register_buffer("preconditioner", torch.zeros(n_components, n_components))
+        self.register_buffer(
+            "preconditioner",
+            torch.zeros(n_components, n_components, dtype=torch.float32),
+        )
 
     def fit(self, model: "LatentModel", x: Tensor, generator: torch.Generator) -> None:
         """Learn the preconditioner on standardized rows (n, d)."""

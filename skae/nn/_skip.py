@@ -23,10 +23,18 @@ class LinearSkip(nn.Module):
         self, n_features: int, n_components: int, n_code_params: int, n_data_params: int
     ):
         super().__init__()
-        self.encode_weight = nn.Parameter(torch.zeros(n_components, n_features))
-        self.encode_bias = nn.Parameter(torch.zeros(n_components * n_code_params))
-        self.decode_weight = nn.Parameter(torch.zeros(n_features, n_components))
-        self.decode_bias = nn.Parameter(torch.zeros(n_features * n_data_params))
+        self.encode_weight = nn.Parameter(
+            torch.zeros(n_components, n_features, dtype=torch.float32)
+        )
+        self.encode_bias = nn.Parameter(
+            torch.zeros(n_components * n_code_params, dtype=torch.float32)
+        )
+        self.decode_weight = nn.Parameter(
+            torch.zeros(n_features, n_components, dtype=torch.float32)
+        )
+        self.decode_bias = nn.Parameter(
+            torch.zeros(n_features * n_data_params, dtype=torch.float32)
+        )
 
     @torch.no_grad()
     def randomize(self) -> None:

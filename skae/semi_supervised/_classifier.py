@@ -33,6 +33,7 @@ from skae._sklearn import (
 )
 from skae.semi_supervised._encoders import check_not_encoded
 from skae.semi_supervised._labels import split_labels
+from skae.transformers._apply import all_or_nothing
 
 # Classifiers that learn from unlabelled rows as well, marked by -1 in their `y`.
 _GRAPHS = (LabelPropagation, LabelSpreading)
@@ -173,6 +174,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.unlabeled = unlabeled
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @all_or_nothing
     def fit(self, X, y, **params):
         """Fit the transformer to all rows, the classifier to the labelled ones.
 

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from types import SimpleNamespace
 
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import (
@@ -9,7 +10,6 @@ from skorch.callbacks import (
     Callback,
     EpochScoring,
     EpochTimer,
-    GradientNormClipping,
     LRScheduler,
     ParamMapper,
     PrintLog,
@@ -17,9 +17,9 @@ from skorch.callbacks import (
 from torch import Tensor
 from tqdm.auto import tqdm
 
-# What acts on gradients, on single weights or on predictions of a batch: the optimiser
-# holds all weights in a few vectors, and a net of no targets predicts nothing.
-_POWERLESS = (GradientNormClipping, ParamMapper, EpochScoring, BatchScoring)
+# What freezes single weights or scores predictions of a batch: the optimiser holds all
+# weights in a few vectors, and a net of no targets predicts nothing.
+_POWERLESS = (ParamMapper, EpochScoring, BatchScoring)
 
 
 class OneCycle(Callback):
@@ -73,8 +73,8 @@ class BestEpoch(Callback):
     Attributes
     ----------
     initial_loss_, best_loss_ : float or None
-        Of validation rows; without them, that of the initial model is not known, and
-        the best is the last training loss.
+        Of validation rows, in the network's units; without them, that of the initial
+        model is not known, and the best is the last training loss.
     best_epoch_ : int
         Number of the epoch, from one; 0 is the initial model.
     """
@@ -83,7 +83,7 @@ class BestEpoch(Callback):
         self.patience, self.cut, self.n_returns = patience, cut, n_returns
 
     def on_train_begin(self, net, **kwargs):
-        self.state_ = self.initial_state_ = net.parameters_.state()
+        self.state_: list[Tensor] | None = None  # of the best epoch so far
         self.initial_losses_: Tensor | None = None  # of validation rows
         self.best_losses_: Tensor | None = None
         self.initial_loss_: float | None = None
@@ -91,16 +91,21 @@ class BestEpoch(Callback):
         self.best_epoch_ = self.n_epochs_ = self.n_stale_ = self.n_returns_ = 0
 
     def on_epoch_begin(self, net, **kwargs):
-        # Of the initial model, once, with the noise scales that its closed form gives.
-        if net.validation_ is not None and self.initial_losses_ is None:
+        if self.state_ is not None:
+            return
+        # Once, when other callbacks may have loaded a checkpoint.
+        self.state_ = self.initial_state_ = net.parameters_.state()
+        # With the noise scales that the closed form of the initial model gives.
+        if net.validation_ is not None:
             self.initial_losses_ = net.validation_.losses(raises_noise=False)
             self.initial_loss_ = self.best_loss_ = float(self.initial_losses_.mean())
 
     def on_epoch_end(self, net, **kwargs):
         self.n_epochs_ += 1
-        last, name = net.history[-1], "train" if net.validation_ is None else "valid"
-        loss = last[f"{name}_loss"]
-        is_finite = math.isfinite(last["train_loss"]) and net.parameters_.is_finite()
+        loss, name = net.train_loss_, "train"
+        if net.validation_ is not None:
+            loss, name = float(net.validation_losses_.mean()), "valid"
+        is_finite = math.isfinite(net.train_loss_) and net.parameters_.is_finite()
         # Without validation rows each finite epoch is the best so far: the last is
         # kept.
         is_best = is_finite and (name == "train" or loss < self.best_loss_)
@@ -139,6 +144,8 @@ class BestEpoch(Callback):
             )
 
     def on_train_end(self, net, **kwargs):
+        if self.state_ is None:  # no epoch has begun
+            return
         is_doubted = net.min_gain is not None and self.best_epoch_
         if is_doubted and not self._is_surely_better(net.min_gain):
             self.state_, self.best_epoch_ = self.initial_state_, 0
@@ -159,6 +166,21 @@ class BestEpoch(Callback):
         return bool(gain > error and gain > min_gain * initial.mean())
 
 
+class Table(PrintLog):
+    """skorch's table of the epochs, with the initial model as its first line."""
+
+    def on_epoch_end(self, net, **kwargs):
+        best = dict(net.callbacks_).get("best_epoch")
+        initial = getattr(best, "initial_loss_", None)
+        if self.first_iteration_ and initial is not None:
+            # Empty where it has no value, such as a training loss.
+            row = dict.fromkeys(net.history[-1])
+            row |= {"epoch": 0, "valid_loss": net.of_data(initial)}
+            shown = SimpleNamespace(history=[row], verbose=net.verbose)
+            super().on_epoch_end(shown, **kwargs)
+        super().on_epoch_end(net, **kwargs)
+
+
 class Progress(Callback):
     """A bar over the epochs, on standard error."""
 
@@ -174,6 +196,12 @@ class Progress(Callback):
     def on_train_end(self, net, **kwargs):
         self.bar_.close()
         del self.bar_
+
+
+def sees_gradients(callback: Callback) -> bool:
+    """Whether it has an `on_grad_computed` of its own."""
+    own = getattr(type(callback), "on_grad_computed", None)
+    return own is not None and own is not Callback.on_grad_computed
 
 
 def training_callbacks(*, schedule, patience, verbose, users):
@@ -194,7 +222,7 @@ def training_callbacks(*, schedule, patience, verbose, users):
     if verbose:
         callbacks["progress"] = Progress()
     if verbose > 1:
-        callbacks |= {"timer": EpochTimer(), "table": PrintLog()}
+        callbacks |= {"timer": EpochTimer(), "table": Table(floatfmt=".5g")}
     # Pairs replace built-in callbacks of their name; (name, None) removes one.
     named = [c for c in users or [] if isinstance(c, tuple)]
     unnamed = [c for c in users or [] if not isinstance(c, tuple)]

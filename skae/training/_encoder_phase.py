@@ -83,7 +83,9 @@ class AugmentedBatches:
         nearest = (others - z).square().sum(-1).argmin(0)
         partner = others[nearest, torch.arange(n, device=z.device)]
         # (n, 1), from -`_BEYOND` to 1 + `_BEYOND` along the line from z to its partner
-        t = torch.rand(n, 1, generator=generator, device=generator.device)
+        t = torch.rand(
+            n, 1, generator=generator, device=generator.device, dtype=torch.float32
+        )
         between = z + ((1 + 2 * _BEYOND) * t - _BEYOND) * (partner - z)
         residual_of = self.codes[index[1]]
         # One call of the decoder for both, (2 n, d).

@@ -5,6 +5,7 @@ the best epoch is one copy, and so is updating the half-precision compute copy.
 """
 
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,18 @@ class FlatParameters:
                 assert vector.grad is not None  # made together with the copy
                 vector.grad.copy_(gradient)
 
+    def named_views(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Each weight by its name, as a view of a vector, and its gradient likewise:
+        what is changed in place, the optimiser sees."""
+        for params, vector in zip(_groups(self.module).values(), self.vectors):
+            sizes = [p.numel() for _, p in params]
+            assert vector.grad is not None  # a step has been computed
+            pieces = zip(vector.data.split(sizes), vector.grad.split(sizes))
+            for (name, p), (value, gradient) in zip(params, pieces):
+                view = nn.Parameter(value.view(p.shape))
+                view.grad = gradient.view(p.shape)
+                yield name, view
+
     @torch.no_grad()
     def update(self) -> None:
         """Bring averages and compute copy up to date after a step of the optimiser."""
@@ -113,6 +126,13 @@ class FlatParameters:
             vector.copy_(value)
             if half is not None:
                 half.copy_(value)
+
+    def reload(self) -> None:
+        """Go on from what was loaded into the module."""
+        buffers = dict(self.module.named_buffers())
+        for name, buffer in self.compute_copy.named_buffers():
+            buffer.copy_(buffers[name])
+        self.load(self.state())
 
     def unbind(self) -> None:
         """Let the module's parameters own their memory again."""

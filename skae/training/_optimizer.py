@@ -1,11 +1,22 @@
 """AdamW for long vectors: the kernel without the bookkeeping around it."""
 
+import importlib
+import sys
+import warnings
+
 import torch
 
 
 def _has_kernel() -> bool:
     """Whether torch has the fused kernel, by a name that is its own affair."""
     return hasattr(torch, "_fused_adamw_")
+
+
+def _import_sympy() -> None:
+    """As torch's first optimiser does, which leaves sympy's filter of warnings."""
+    if "sympy" not in sys.modules:
+        with warnings.catch_warnings():
+            importlib.import_module("sympy")
 
 
 class VectorAdamW(torch.optim.AdamW):
@@ -23,6 +34,7 @@ class VectorAdamW(torch.optim.AdamW):
     """
 
     def __init__(self, groups: list[dict], lr: float):
+        _import_sympy()
         super().__init__(groups, lr=lr, fused=_has_kernel())
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.graph import CodeGen
 from torch.fx.node import map_arg
 
+from skae.nn._process_lock import PROCESS_LOCK
 from skae.training._flat_parameters import FlatParameters
 
 # Runs that let libraries choose their kernels and take their memory, before a capture.
@@ -83,7 +84,7 @@ class GradientStep:
     ):
         self.parameters, self.loss = parameters, loss
         self.names = list(inputs)
-        self.compute = self._eager
+        self.compute, self.is_recorded = self._eager, record is not None
         if record is not None:
             # Where the weights lie: a replay reads what the optimiser wrote there.
             values = [p.detach() for group in parameters.groups for p in group]
@@ -197,7 +198,8 @@ def traced(
 
     # Autograd runs under the tracer: the backward pass becomes operations like the
     # forward pass.
-    module = make_fx(flat)(*constants, *inputs)
+    with PROCESS_LOCK:  # two traces at once would patch one another's functions
+        module = make_fx(flat)(*constants, *inputs)
     _cancel(module.graph)
     hoisted = _hoist(module.graph, constants)
     module.graph.eliminate_dead_code()

@@ -1,26 +1,32 @@
 """The skorch net that trains a model: the loop alone."""
 
 import copy
-import warnings
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.history import History
 from torch import Tensor
 
-from skae.data._rows import Batch, ResidentRows, weighted_mean
+from skae.data._rows import CHUNK, Batch, ResidentRows, weighted_mean
 from skae.nn._build import load_model
+from skae.nn._log_density import loss_of_data
 from skae.nn._model import LatentModel
+from skae.nn._modules import Decoder, Encoder
 from skae.nn._objective import Objective
 from skae.nn._ordered import random_prefixes
+from skae.nn._own_draws import drawing_from
 from skae.nn._sizes import n_macs
+from skae.nn.architectures._base import has_hooks
+from skae.training._callbacks import sees_gradients
+from skae.training._determinism import ordinary_torch
 from skae.training._device import available_devices
 from skae.training._flat_parameters import FlatParameters, flat_vectors
+from skae.training._interrupts import interrupts
 from skae.training._optimizer import VectorAdamW
 from skae.training._step import GradientStep, captured, traced
 from skae.training._validation import Validation, learn_initial_weight
@@ -41,7 +47,7 @@ class TrainingResult:
     Attributes
     ----------
     history : list of dict
-        A dict for each epoch that came to its end.
+        A dict for each epoch that came to its end, with losses in units of the data.
     initial_loss, best_loss : float or None
         Of validation rows, in the network's units; see `BestEpoch`.
     best_epoch : int
@@ -65,7 +71,9 @@ class LatentNet(NeuralNet):
     """Train a `LatentModel` on rows that lie on the device.
 
     Pickles hold the model in NumPy arrays and plain values, and the history; another
-    `partial_fit` after loading starts its momentum anew.
+    `partial_fit` after loading starts its momentum anew. Steps are computed by
+    ``parameters_.compute_copy``, whose hooks they call; `module_`, the average of its
+    weights, is what is evaluated.
 
     Parameters, beside those of `skorch.NeuralNet`
     ----------
@@ -97,7 +105,9 @@ class LatentNet(NeuralNet):
     optimizer_: Any
     history_: History
     stopped_by_: Any
+    is_watched_: bool  # whether a callback asks for gradients
     step_: Any
+    train_loss_: float  # of the last epoch, in the network's units
     validation_: Any
     validation_losses_: Any
 
@@ -164,6 +174,12 @@ class LatentNet(NeuralNet):
         self.optimizer_, self.optimizer_state_, self.n_rows_ = None, None, 0
         return self
 
+    def _make_optimizer(self) -> None:
+        optimizer = VectorAdamW(
+            flat_vectors(self.module_, self.output_rate), lr=self.lr
+        )
+        self.__dict__["optimizer_"] = optimizer  # skorch would have it set earlier
+
     def go_on_from(self, previous: "LatentNet") -> None:
         """Take over what another net knows of the training of the same model."""
         # A copy: the other net may go on as well.
@@ -175,10 +191,7 @@ class LatentNet(NeuralNet):
         # Weight decay is a prior over the weights: it counts less the more rows there
         # were, all calls of `partial_fit` together.
         self.n_rows_ += len(X)
-        optimizer = VectorAdamW(
-            flat_vectors(self.module_, self.output_rate), lr=self.lr
-        )
-        self.__dict__["optimizer_"] = optimizer  # skorch would have it set earlier
+        self._make_optimizer()
         if self.optimizer_state_ is not None:
             self.optimizer_.load_state_dict(self.optimizer_state_)
         for group in self.optimizer_.param_groups:
@@ -194,6 +207,7 @@ class LatentNet(NeuralNet):
         self.criterion_.set_progress(1.0)
         self.validation_ = self.validation_losses_ = self.step_ = None
         self.stopped_by_ = None
+        self.is_watched_ = any(sees_gradients(c) for _, c in self.callbacks_)
         self.rate_factor_ = 1.0
         self.set_rate(1.0)
 
@@ -231,25 +245,22 @@ class LatentNet(NeuralNet):
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Run epochs until one of the reasons of `TrainingResult` ends them."""
         train, valid = self.train_split(X) if self.train_split else (X, None)
-        batches = self.get_iterator(train, training=True)
-        self._is_notifying = False
+        self._is_notifying, held = False, interrupts()
         try:
+            batches = self.get_iterator(train, training=True)
             with _suitable_threads(self.module_, self.batch_size):
                 if valid is not None:
                     self.validation_ = Validation(self, valid)
                 for _ in range(self.max_epochs if epochs is None else epochs):
+                    held.check()
                     self._run_epoch(batches, train, valid)
                     if self.stopped_by_:
                         break
         except KeyboardInterrupt:
-            # skorch's callbacks end a fit by one as well.
-            self.stopped_by_ = "callback" if self._is_notifying else "interrupt"
-            if self.stopped_by_ == "interrupt":
-                warnings.warn(
-                    "Training interrupted by user; the best weights so far are kept.",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
+            # skorch's callbacks end a fit by one as well, without a signal.
+            if not self._is_notifying:
+                held.note()
+            self.stopped_by_ = "interrupt" if held.noted else "callback"
         self.stopped_by_ = self.stopped_by_ or "max_iter"
         return self
 
@@ -264,24 +275,32 @@ class LatentNet(NeuralNet):
         self._set_training(True)
         self.parameters_.compute_copy.train()
         # Summed on the device: reading each loss would wait for each step.
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device, dtype=torch.float32)
         for batch in batches:
             self.notify("on_batch_begin", batch=batch, training=True)
             step = self.train_step(batch)
             total += step["loss"]
             self.notify("on_batch_end", batch=batch, training=True, **step)
+            interrupts().check()
         # The only value that is read from the device in an epoch.
-        self.history.record("train_loss", float(total) / len(batches))
+        self.train_loss_ = float(total) / len(batches)
+        self.history.record("train_loss", self.of_data(self.train_loss_))
         if self.validation_ is not None:
             self._record_validation()
         self.notify("on_epoch_end", **data)
 
     def _record_validation(self) -> None:
         self.validation_losses_ = self.validation_.losses()
-        self.history.record("valid_loss", float(self.validation_losses_.mean()))
+        loss = float(self.validation_losses_.mean())
+        self.history.record("valid_loss", self.of_data(loss))
         if self.validation_.rate is not None:
             self.history.record("valid_rate", self.validation_.rate)
-            self.history.record("valid_distortion", self.validation_.distortion)
+            distortion = self.of_data(self.validation_.distortion)
+            self.history.record("valid_distortion", distortion)
+
+    def of_data(self, loss: float) -> float:
+        """A loss in the network's units as one of the data, which the history has."""
+        return loss_of_data(self.module_, loss)
 
     def get_iterator(self, dataset, training=False):
         batches = dataset.batches(self.batch_size, self.generator_)
@@ -301,16 +320,34 @@ class LatentNet(NeuralNet):
             x, weight, completed = batch
             completed = None if completed is None else completed.bfloat16()
             batch = Batch(x.bfloat16(), weight, completed)
-        inputs = self.make_inputs(batch, self.generator_)
+        with self.drawing(self.generator_):
+            inputs = self.make_inputs(batch, self.generator_)
         if self.step_ is None:
             # At the first batch, whose shapes all others have.
             self.step_ = self._make_step(inputs)
-        loss = self.step_(inputs)
+        # A recorded step draws nothing.
+        with nullcontext() if self.step_.is_recorded else self.drawing(self.generator_):
+            loss = self.step_(inputs)
+        if self.is_watched_:
+            self.notify(
+                "on_grad_computed",
+                named_parameters=list(self.parameters_.named_views()),
+                batch=batch,
+                training=True,
+            )
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters_.vectors, self.clip)
         self.optimizer_.step()
         self.parameters_.update()
         return {"loss": loss}
+
+    def drawing(self, generator: torch.Generator):
+        """Context in which the model, users' own parts too, draws from `generator`."""
+        module = self.module_
+        own = set(module.given)
+        if all(getattr(body, "is_static", False) for body in module.bodies):
+            own -= {"architecture"}  # its bodies draw nothing
+        return drawing_from(generator, all_of_torch=bool(own))
 
     def make_inputs(
         self, batch: Batch, generator: torch.Generator
@@ -337,7 +374,12 @@ class LatentNet(NeuralNet):
         shape: tuple[int, ...] = n_rows, self.module_.n_components
         if self.n_draws > 1:
             shape = self.n_draws, *shape
-        return torch.randn(shape, generator=generator, device=generator.device)
+        return torch.randn(
+            shape,
+            generator=generator,
+            device=generator.device,
+            dtype=torch.float32,
+        )
 
     def _make_step(self, inputs: dict[str, Tensor]) -> GradientStep:
         module = self.parameters_.compute_copy
@@ -350,6 +392,7 @@ class LatentNet(NeuralNet):
             and getattr(module.prior, "is_static", True)
             and self.n_draws <= 1
             and all(getattr(body, "is_static", False) for body in module.bodies)
+            and not any(map(has_hooks, module.modules()))
         )
         record = _RECORDERS.get(inputs["x"].device.type) if is_recorded else None
         return GradientStep(self.parameters_, self.get_loss, inputs, record)
@@ -362,6 +405,52 @@ class LatentNet(NeuralNet):
     def get_loss(self, y_pred, y_true=None, X=None, training=False):
         """Mean objective of a batch."""
         return weighted_mean(self.criterion_(y_pred))
+
+    def save_params(self, use_safetensors=False, **files):
+        """As skorch's, but a path holds a whole file at each moment, the old one or the
+        new one, also where the process is killed."""
+        for name, file in files.items():
+            is_path = isinstance(file, str | os.PathLike)
+            # In the same folder: from another disk, a file could not be renamed.
+            written = f"{os.fspath(file)}.part" if is_path else file
+            super().save_params(**{name: written}, use_safetensors=use_safetensors)
+            if is_path:
+                os.replace(written, file)
+
+    def load_params(self, *args, **kwargs):
+        """As skorch's, in the course of a fit as well as after it."""
+        if "parameters_" in vars(self):
+            super().load_params(*args, **kwargs)
+            self.parameters_.reload()
+            return
+        # A place for what another `partial_fit` goes on from.
+        self._make_optimizer()
+        try:
+            super().load_params(*args, **kwargs)
+            if self.optimizer_.state:
+                self.optimizer_state_ = self.optimizer_.state_dict()
+        finally:
+            self.optimizer_ = None
+        # Another object: copies in other dtypes are kept by the model that they are of.
+        self.set_model(copy.deepcopy(self.module_))
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Reconstructions of rows (n, d), in the units of the data, chunk by chunk:
+        what `predict` and `forward` return."""
+        encode, decode = Encoder(self.module_).eval(), Decoder(self.module_)
+        for chunk in torch.as_tensor(X).split(CHUNK):
+            with torch.no_grad():
+                yield decode(encode(chunk.to(self.device))).to(device)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on rows that are standardized; estimators have the `partial_fit` for
+        others."""
+        if not isinstance(X, ResidentRows):
+            raise TypeError(
+                "net_ trains on what its estimator makes of rows: call the fit or the "
+                "partial_fit of the estimator."
+            )
+        return super().partial_fit(X, y, classes, **fit_params)
 
     def __getstate__(self):
         """The model in arrays and plain values, and what was recorded of its fit."""
@@ -376,6 +465,7 @@ class LatentNet(NeuralNet):
             "n_rows": self.n_rows_,
         }
 
+    @ordinary_torch()
     def __setstate__(self, state):
         # Copied: arrays of a memory-mapped pickle cannot be written to.
         tensors = {n: torch.from_numpy(v.copy()) for n, v in state["state"].items()}
@@ -407,10 +497,19 @@ _SETTINGS = [
 @contextmanager
 def _suitable_threads(module: LatentModel, batch_size: int) -> Iterator[None]:
     """One thread for a step so small that a second one only adds waiting."""
-    n_threads = torch.get_num_threads()
-    if batch_size * n_macs(module) < _MIN_MACS_FOR_THREADS:
-        torch.set_num_threads(1)
+    if batch_size * n_macs(module) >= _MIN_MACS_FOR_THREADS:
+        yield
+        return
+    # New threads begin with the last number that any thread has set.
+    before = (*_N_THREADS, torch.get_num_threads())[0]
+    _N_THREADS.append(before)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(before)
+        _N_THREADS.pop()
+
+
+# Of each fit that has limited it, what it puts back.
+_N_THREADS: list[int] = []

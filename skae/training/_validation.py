@@ -6,8 +6,7 @@ the rows that it learns is too little. Where the density has the initial model a
 component, so has the objective of each row.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -145,7 +144,9 @@ def learn_initial_weight(net, rows: ResidentRows, smallest: float) -> None:
     model = net.module_
     generator = torch.Generator(net.device).manual_seed(net.seed)
     shape = _N_WEIGHT_DRAWS, model.n_components
-    base_samples = torch.randn(shape, generator=generator, device=generator.device)
+    base_samples = torch.randn(
+        shape, generator=generator, device=generator.device, dtype=torch.float32
+    )
     bounds = [
         component_log_bounds(
             model, model.resample_targets(batch.x, generator), base_samples
@@ -181,7 +182,7 @@ def evaluate(net, model: LatentModel, rows: ResidentRows) -> ValidationTerms:
     size = net.batch_size
     if model.penalty is None:
         size = rows_at_once(net.module_, CHUNK)
-    with _same_draws(net):
+    with net.drawing(generator):
         chunks = [
             [_evaluate_once(net, model, batch, generator) for _ in range(n_times)]
             for batch in rows.chunks(size)
@@ -212,12 +213,3 @@ def _evaluate_once(
     return ValidationTerms(
         losses, deviations, fractions, noise_terms, rates, distortions
     )
-
-
-@contextmanager
-def _same_draws(net) -> Iterator[None]:
-    """Seed the global generator, for parts that draw from it, and put it back."""
-    device = torch.device(net.device)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(net.seed)
-        yield

@@ -3,21 +3,23 @@
 import copy
 import weakref
 from contextlib import contextmanager
+from functools import wraps
 
 import torch
 
 from skae.data._arrays import as_tensor, like
 from skae.data._rows import CHUNK
 from skae.nn._sizes import rows_at_once
+from skae.training._determinism import ordinary_torch
 
 # Copies of models in float64, for rows in float64. Keys are weak references, so that a
 # copy is freed together with its model; pickles and clones of estimators have none.
 _DOUBLES: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-# A caller's inference mode is left: code refinement needs gradients, and copies that
-# are kept must be ordinary tensors.
-@torch.inference_mode(False)
+# Also since code refinement needs gradients, and copies that are kept must be ordinary
+# tensors.
+@ordinary_torch()
 @torch.no_grad()
 def map_rows(model, X, function):
     """Apply ``function(model, rows)`` to chunks of X (n, d), and join the values.
@@ -54,3 +56,14 @@ def unchanged_on_failure(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def all_or_nothing(fit):
+    """Decorate a method that fits, so that it changes nothing where it fails."""
+
+    @wraps(fit)
+    def decorated(self, *args, **kwargs):
+        with unchanged_on_failure(self):
+            return fit(self, *args, **kwargs)
+
+    return decorated

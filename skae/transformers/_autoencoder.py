@@ -127,12 +127,16 @@ class AutoencoderTransformer(BaseAutoencoder):
     callbacks : list of skorch callbacks or None, default=None
         As in `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
         names "schedule" and "best_epoch" replace the built-in ones; None removes them.
-        Those that need gradients, single weights or targets are refused.
+        Those that freeze single weights or score targets are refused. An instance runs
+        as it is, not a copy: what a fit sets on it is found there until the next fit.
+        `clone`, and so a search, makes new ones from all attributes whose names do not
+        end in an underscore: these must be parameters of the constructor.
     random_state : int, RandomState instance or None, default=None
         Generator of weights, validation rows, order of rows and draws. An int gives
         equal bits on the same machine.
     verbose : int, default=0
-        1 shows a progress bar over the epochs, 2 a table of them as well.
+        1 shows a progress bar over the epochs, 2 a table of them as well, which begins
+        with the loss of the initial model, where it is known.
 
     Attributes
     ----------
@@ -159,7 +163,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         Ratio of the variance of validation rows (of all, where there are none) that
         each latent explains beyond those before it; only with `ordered` latents.
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch model, ``net_.history`` the rest.
+        The trained net: ``net_.module_`` is the torch model, ``net_.history`` holds the
+        epochs, with losses in the units of `loss_curve_`. `save_params` and
+        `load_params` are those of its weights; its `predict` reconstructs arrays. It
+        does not train by itself.
     encoder_, decoder_ : torch.nn.Module
         From rows in data units to codes, and back; for export and for torch.
     mean_ : ndarray of shape (n_features,)

@@ -28,8 +28,9 @@ from skae.nn._log_density import rows_log_density
 from skae.nn._modules import Decoder, Encoder, n_hidden
 from skae.nn._ordered import truncated
 from skae.nn._params import is_count
-from skae.training._determinism import isolated
+from skae.training._determinism import ordinary_torch
 from skae.training._device import resolve_device
+from skae.training._interrupts import noting_interrupts, warn_of_interrupt
 from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._code_mixture import sample_prior
@@ -57,6 +58,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Fit the model to X.
+
+        Ctrl-C ends the training after the batch at hand, with a `ConvergenceWarning`:
+        the best weights so far are kept, before the first epoch the initial model, and
+        `stopped_by_` is "interrupt". A second one raises `KeyboardInterrupt` and leaves
+        the estimator as it was. In a search, which goes on with the next fit after the
+        first, as with scikit-learn's `MLPClassifier`, the second ends the search; so
+        does the first with ``error_score="raise"`` where a filter turns the warning
+        into an error.
 
         Parameters
         ----------
@@ -292,6 +301,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             ),
         )
 
+    @ordinary_torch()
     def truncate(self, n_components):
         """Return a smaller transformer with the first latents; nothing is trained.
 
@@ -420,7 +430,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _imputation_base_samples(self, n_components, seed):
         """Base samples (s, k) of a posterior; a point code has none."""
-        return torch.empty(0, n_components)
+        return torch.empty(0, n_components, dtype=torch.float32, device="cpu")
 
     def _code_draws(self, model, x, generator):
         """Codes (n, k) of standardized rows, in the units that users see."""
@@ -433,7 +443,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         device = resolve_device(self.device)
         # One integer from the user's generator: each part of a fit derives its own.
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        with unchanged_on_failure(self), isolated(device, seed):
+        with (
+            noting_interrupts() as interrupts,
+            unchanged_on_failure(self),
+            ordinary_torch(),
+        ):
             frame, X = X, self._validate(X, reset=previous is None)
             self._check_parameters()
             if previous is None and self.architecture == "conv":
@@ -448,6 +462,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 self, frame, X, device, seed, previous, is_incremental
             )
             fitted["_start"] = start
+            if interrupts.noted:  # also before training, or after it
+                fitted["stopped_by_"] = "interrupt"
+                warn_of_interrupt()
             # Attributes of an earlier fit that this one does not have.
             for name in _OPTIONAL & vars(self).keys():
                 delattr(self, name)
@@ -507,6 +524,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         return generator.manual_seed(seed)
 
+    @ordinary_torch()
     def _draw_from_prior(self, n_samples, random_state):
         generator = self._generator(random_state)
         return sample_prior(self.net_.module_, n_samples, generator)

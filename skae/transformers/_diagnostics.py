@@ -160,7 +160,9 @@ def _noises_of_sizes(model, x, seed):
 
 def _base_samples(shape, seed):
     """Standard normal draws of this shape, on the processor, the same on any device."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32
+    )
 
 
 def _squared_error(model, x, X, n_steps):

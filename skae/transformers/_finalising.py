@@ -132,7 +132,7 @@ def loss_attributes(model, net, result) -> dict:
 
     fitted = {
         "n_iter_": len(result.history),
-        "loss_curve_": [of_data(e["train_loss"]) for e in result.history],
+        "loss_curve_": [e["train_loss"] for e in result.history],
         "initial_loss_": of_data(result.initial_loss),
         "best_loss_": of_data(result.best_loss),
         "best_iter_": result.best_epoch,
@@ -141,5 +141,5 @@ def loss_attributes(model, net, result) -> dict:
     # An earlier `partial_fit`, whose history goes on, had no validation rows.
     losses = [e["valid_loss"] for e in result.history if "valid_loss" in e]
     if result.initial_loss is not None:
-        fitted["validation_loss_curve_"] = [of_data(loss) for loss in losses]
+        fitted["validation_loss_curve_"] = losses
     return fitted

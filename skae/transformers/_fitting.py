@@ -8,10 +8,13 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+import torch
+
 from skae.data._rows import ResidentRows
 from skae.nn._corruption import make_corruption
 from skae.nn._model import LatentModel
 from skae.nn._modules import n_hidden
+from skae.nn._own_draws import drawing_from
 from skae.nn._sizes import n_macs
 from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet, TrainingResult, training_callbacks
@@ -79,10 +82,12 @@ def fit_estimator(estimator, frame, X, device, seed, previous, is_incremental) -
     fitted : dict
         Attributes of the estimator by name.
     """
-    likelihood = choose_likelihood(estimator, frame, X, previous)
-    rows, model = build(
-        estimator, X, likelihood, device, seed, previous, is_incremental
-    )
+    own = torch.Generator().manual_seed(seed)
+    with drawing_from(own, all_of_torch=True):
+        likelihood = choose_likelihood(estimator, frame, X, previous)
+        rows, model = build(
+            estimator, X, likelihood, device, seed, previous, is_incremental
+        )
     # Now, since it raises for networks without such layers: before hours of training.
     if estimator.transform_layers == "all":
         n_hidden(model)
@@ -95,13 +100,15 @@ def fit_estimator(estimator, frame, X, device, seed, previous, is_incremental) -
     is_blind = bool(previous is None and split and _has_few_rows(fit))
     if previous is None:
         seen = split(rows)[0] if is_blind else rows
-        unexplained = initialise(estimator, model, seen, seed)
+        with drawing_from(own, all_of_torch=True):
+            unexplained = initialise(estimator, model, seen, seed)
     net = make_net(estimator, fit, split, unexplained)
     if is_blind:
         net.min_gain = min_gain(estimator, fit)
     result = train(estimator, fit, net, unexplained)
     if result.kept_initial and is_blind and estimator.init == "pca":
-        initialise(estimator, model, rows, seed)
+        with drawing_from(own, all_of_torch=True):
+            initialise(estimator, model, rows, seed)
     return finalise(estimator, fit, net, result, like_X=X)
 
 

@@ -2,7 +2,9 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from skae.nn._random import dropout
 from skae.nn.architectures._base import Activation
 from skae.nn.architectures._sequence import Mixer, SequenceArchitecture
 
@@ -79,6 +81,50 @@ class Attention(SequenceArchitecture):
         return Transformer(self, n_in, length, activation)
 
 
+def _layer(options: Attention, activation: str) -> nn.TransformerEncoderLayer:
+    """torch's layer; its dropout draws from the generator of a fit."""
+    width, fraction = options.n_units, options.dropout
+    layer = nn.TransformerEncoderLayer(
+        width,
+        options.n_heads,
+        2 * width,
+        fraction,
+        Activation(activation),
+        batch_first=True,
+        norm_first=True,
+    )
+    if fraction:
+        layer.self_attn = SelfAttention(
+            width, options.n_heads, fraction, batch_first=True
+        )
+        for name in ("dropout", "dropout1", "dropout2"):
+            setattr(layer, name, Dropout(fraction))
+    return layer
+
+
+class Dropout(nn.Dropout):
+    """Dropout by the generator of a fit."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p) if self.training else x
+
+
+class SelfAttention(nn.MultiheadAttention):
+    """Attention of positions to one another, whose weights are dropped out by the
+    generator of a fit."""
+
+    # The other arguments are masks, of which there are none here.
+    def forward(self, query, key, value, **kwargs):  # type: ignore[override]
+        if not self.training:
+            return super().forward(query, key, value, **kwargs)
+        # (n, length, width) to (n, n_heads, length, width / n_heads)
+        parts = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
+        q, k, v = (p.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in parts)
+        weights = (q @ k.mT * self.head_dim**-0.5).softmax(-1)
+        h = dropout(weights, self.dropout) @ v
+        return self.out_proj(h.transpose(1, 2).flatten(-2)), None
+
+
 class Transformer(Mixer):
     """Positions that attend to one another, each with a learned vector of its own.
 
@@ -93,16 +139,7 @@ class Transformer(Mixer):
         # Of unit variance: positions must differ from the first step on.
         self.positions = nn.Parameter(torch.randn(length, width))
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width,
-                options.n_heads,
-                2 * width,
-                options.dropout,
-                Activation(activation),
-                batch_first=True,
-                norm_first=True,
-            )
-            for _ in range(options.n_layers)
+            _layer(options, activation) for _ in range(options.n_layers)
         )
         self.norm = nn.LayerNorm(width)
         # Each weight is used at every position; attention adds two products of (length,

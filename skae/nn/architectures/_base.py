@@ -169,6 +169,28 @@ class Body(nn.Module):
         raise NotImplementedError
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a call of a module calls functions of users as well."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether a call of a linear layer is its product and sum alone: it has no hooks,
+    and is no other layer, which quantisation for example puts in its place."""
+    return type(layer) is nn.Linear and not has_hooks(layer)
+
+
+def call(layer: nn.Linear, x: Tensor) -> Tensor:
+    """``layer(x)``, of a plain linear layer without the search for hooks, which takes a
+    quarter of the time of a small product."""
+    return F.linear(x, layer.weight, layer.bias) if is_plain(layer) else layer(x)
+
+
 class Gain(nn.Module):
     """Multiply each output by a learned weight, one at first."""
 
@@ -230,5 +252,5 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
-            x = self.activation(F.linear(x, layer.weight, layer.bias))
+            x = self.activation(call(layer, x))
         return x

@@ -5,10 +5,17 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from skae.nn._params import module_list
-from skae.nn.architectures._base import Activation, Architecture, Body, Dense
+from skae.nn.architectures._base import (
+    Activation,
+    Architecture,
+    Body,
+    Dense,
+    call,
+)
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
 _TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
@@ -136,7 +143,7 @@ class ConvEncoder(Body):
         h = x.unflatten(1, self.shape)
         for layer in self.down:
             h = layer(h)
-        return F.linear(self.dense(h.flatten(1)), self.output.weight)
+        return call(self.output, self.dense(h.flatten(1)))
 
 
 class ConvDecoder(Body):
@@ -201,7 +208,7 @@ class Down(nn.Module):
         self.activation = Activation(activation)
 
     def forward(self, h: Tensor) -> Tensor:
-        return self.pool(self.activation(channels_last(self.conv(h))))
+        return self.pool(self.activation(channels_last(convolve(self.conv, h))))
 
 
 class Up(nn.Module):
@@ -231,8 +238,19 @@ class Up(nn.Module):
             # Cut before the convolution: it need not compute what would be cut off.
             h = F.interpolate(h, scale_factor=2, mode="nearest")
             return self.conv(cut(h, self.size))
-        h = self.conv(h)
+        h = convolve(self.conv, h)
         return cut(shuffle(h) if self.kind == "pixel_shuffle" else h, self.size)
+
+
+def convolve(conv, h: Tensor) -> Tensor:
+    """``conv(h)``, in single precision where half precision is wrong."""
+    # Of a strided bfloat16 convolution from or to maps of width 1, oneDNN does not
+    # write all of the gradients: NaN, or other values in each fit.
+    is_narrow = h.shape[-1] <= 2 and max(conv.stride) > 1
+    if h.dtype != torch.bfloat16 or not is_narrow:
+        return conv(h)
+    weights = {name: p.float() for name, p in conv.named_parameters()}
+    return functional_call(conv, weights, h.float()).to(h.dtype)
 
 
 def shuffle(h: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def _checked(side: str, body: nn.Module | None, n_in: int, n_out: int) -> Body |
 @torch.no_grad()
 def _check_sizes(side: str, body: nn.Module, n_in: int, n_out: int) -> None:
     # Two rows: a body that merges rows would pass with one.
-    zeros = torch.zeros(2, n_in)
+    zeros = torch.zeros(2, n_in, dtype=torch.float32)
     try:
         # In evaluation, so that batch normalisation and dropout change nothing.
         value = body.eval()(zeros)

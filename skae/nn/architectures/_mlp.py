@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._params import module_list
-from skae.nn.architectures._base import Architecture, Body
+from skae.nn._random import dropout
+from skae.nn.architectures._base import Architecture, Body, call, is_plain
 
 
 class MLP(Architecture):
@@ -136,13 +137,12 @@ class MLPBody(Body):
         values = []
         h = x
         for i, layer in enumerate(self.hidden):
-            # (n, width); not by the module's call, whose hooks cost a small layer time.
-            value = F.linear(h, layer.weight, layer.bias)
+            value = call(layer, h)  # (n, width)
             if self.norms:
                 value = self.norms[i](value)
             value = activation(value)
-            if self.dropout:
-                value = F.dropout(value, self.dropout, self.training)
+            if self.dropout and self.training:
+                value = dropout(value, self.dropout)
             # Only layers whose input and output have one width are residual.
             is_added = self.residual and layer.in_features == layer.out_features
             h = h + value if is_added else value
@@ -152,10 +152,13 @@ class MLPBody(Body):
     def forward(self, x: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
         h = self.hidden_values(x)[-1]
         if skip is None:
-            return F.linear(h, self.output.weight)
-        # One product with the bias instead of a product and a sum.
+            return call(self.output, h)
         weight, bias = skip
-        value = F.linear(h, self.output.weight, bias)
+        # One product with the bias instead of a product and a sum.
+        if is_plain(self.output):
+            value = F.linear(h, self.output.weight, bias)
+        else:
+            value = self.output(h) + bias
         if len(weight) == len(bias):
             return value.addmm_(x, weight.T)  # in place: a copy costs as much
         # The skip adds to the means, and zeros to the likelihood's other parameters.

@@ -5,9 +5,8 @@ position lead to the dense layers, and in the decoder the dense layers make as m
 """
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from skae.nn.architectures._base import Architecture, Body, Dense
+from skae.nn.architectures._base import Architecture, Body, Dense, call
 
 
 class Mixer(nn.Module):
@@ -95,7 +94,7 @@ class SequenceEncoder(SequenceBody):
     def forward(self, x: Tensor) -> Tensor:
         # (n, length, features) to (n, length, n_channels)
         h = self.narrow(self.mixer(x.unflatten(1, self.shape)))
-        return F.linear(self.dense(h.flatten(1)), self.output.weight)
+        return call(self.output, self.dense(h.flatten(1)))
 
 
 class SequenceDecoder(SequenceBody):

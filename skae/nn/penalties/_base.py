@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from skae.nn._model import LatentModel
 from skae.nn._outputs import Terms, to_float32
+from skae.nn._own_draws import current_generator
 from skae.nn._params import Options, module_list
+from skae.nn._random import normal_like
 
 
 class Penalty(Options, nn.Module):
@@ -88,5 +90,6 @@ def prior_draws(terms: Terms) -> Tensor:
     """As many draws from the prior as there are codes (n, k); the prior is standard
     normal where the model has none."""
     if terms.prior is None:
-        return torch.randn_like(terms.z)
-    return terms.prior.sample(len(terms.z)).to(terms.z.dtype)
+        return normal_like(terms.z, current_generator())
+    drawn = terms.prior.sample(len(terms.z), current_generator())
+    return drawn.to(terms.z.dtype)

@@ -8,6 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skae.nn._model import LatentModel
 from skae.nn._outputs import Terms, to_float32
+from skae.nn._own_draws import current_generator
 from skae.nn._params import is_count
 from skae.nn.penalties._base import Penalty
 
@@ -69,5 +70,6 @@ class Contractive(Penalty):
         if k <= self.n_exact:
             return eye.unsqueeze(1)
         # E |s' J|^2 = |J|^2 for random signs s; the factor makes the sum a mean.
-        signs = torch.randint(0, 2, (self.n_exact, n, k), device=code.device)
+        generator, shape = current_generator(), (self.n_exact, n, k)
+        signs = torch.randint(0, 2, shape, generator=generator, device=code.device)
         return (2 * signs - 1).to(code.dtype) * self.n_exact**-0.5

@@ -28,7 +28,7 @@ class MMD(Penalty):
         z, drawn = terms.z, prior_draws(terms)
         # Without the pairs of a code with itself: the unbiased estimate, which may be
         # negative.
-        n, off_diagonal = len(z), 1 - torch.eye(len(z), device=z.device)
+        n, off_diagonal = len(z), 1 - torch.eye(len(z), dtype=z.dtype, device=z.device)
         within = (_kernel(z, z) + _kernel(drawn, drawn)) * off_diagonal
         across = _kernel(z, drawn)
         return within.sum() / max(n * (n - 1), 1) - 2 * across.mean()

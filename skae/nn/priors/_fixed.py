@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 from torch.distributions import Normal as TorchNormal
 
+from skae.nn._own_draws import drawing_from
 from skae.nn._posteriors import DiagonalNormal
 from skae.nn.priors._base import Prior
 
@@ -72,8 +73,8 @@ class TorchPrior(Prior):
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         if generator is None:
             return self.distribution.sample((n,))
-        with torch.random.fork_rng([]):  # distributions draw from torch's own
-            torch.manual_seed(generator.initial_seed())
+        # Distributions take no generator.
+        with drawing_from(generator, all_of_torch=True):
             return self.distribution.sample((n,))
 
     def divergences(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:

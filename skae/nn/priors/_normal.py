@@ -17,7 +17,7 @@ class Normal(Prior):
     def __init__(self, n_components: int, n_features: int | None = None):
         super().__init__(n_components, n_features)
         # A buffer for its device alone, on which draws are made.
-        self.register_buffer("origin", torch.zeros(n_components))
+        self.register_buffer("origin", torch.zeros(n_components, dtype=torch.float32))
 
     def first(self, k: int) -> "Normal":
         return Normal(k, self.n_features).to(self.origin.device)
