@@ -67,6 +67,7 @@ KINDS = [
 ROWS = {
     "poisson": [3.0, 0.0, 1.0],
     "negative_binomial": [3.0, 0.0, 1.0],
+    "discretized_normal": [3.0, -2.0, 0.0],
     "categorical": [0.0, 1.0, 0.0],
 }
 

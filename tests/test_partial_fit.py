@@ -70,7 +70,7 @@ def test_a_good_start_is_kept(estimator, rows):
     model = passes(estimator(3, **SMALL), rows[0])
     assert model.n_iter_ == N_PASSES
     # No row waits in it.
-    assert model._start.gathered is None
+    assert model._start.is_settled and model._start.rows is None
 
 
 @both

@@ -88,9 +88,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         The first rows set centre, scale and initial model. Until there are 20 different
         ones for each component, they are kept, and each call starts anew from all of
-        them. Where later rows show that the start was wrong, the model worse for them
-        than PCA of some of them, it starts anew from these, with a warning; `n_iter_`
-        and `loss_curve_` are those since the start. There are no validation rows.
+        them. Then a sample of the next ones is kept, 200 for each component at most,
+        until there were as many: if they show that the start was wrong, the model worse
+        for them than PCA of some of them, it starts anew from these, with a warning.
+        `n_iter_` and `loss_curve_` are those since the start. There are no validation
+        rows.
         Parameters may change between calls, except for those that define the model. A
         pickle does not keep the momentum of the optimiser.
 
@@ -455,7 +457,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             if previous is None and self.allow_nan:
                 names = getattr(self, "feature_names_in_", None)
                 X = without_empty_columns(X, names)
-            start = Start.after_fit(X.shape[0])
+            start = Start(X.shape[0])
             if is_incremental:
                 X, previous, start = next_pass(self, frame, X, device, seed)
             fitted = fit_estimator(

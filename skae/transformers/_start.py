@@ -23,7 +23,7 @@ from skae.transformers._parameters import trains_its_score
 # is about 1 + k / n times that of all.
 _ROWS_PER_LATENT = 20
 
-# Times as many rows are always enough, however many are equal.
+# Times as many rows are always enough, however many are equal, and are kept at most.
 _AT_MOST = 10
 
 # Mean square of standardized rows, about one, that is another size, or its inverse.
@@ -40,22 +40,25 @@ class Start:
 
     Attributes
     ----------
-    n_rows : int
-        Number of rows so far.
-    check_at : int
-        Number of rows from which on the next ones judge the start; zero before it.
-    gathered : ndarray of shape (m, d) or None
-        Rows that wait until they are enough to start from, or to judge the start by.
+    n_start : int
+        Number of rows up to the start; zero before it.
+    n_since : int
+        Number of rows since.
+    rows : ndarray of shape (m, d) or None
+        Before the start all rows; after it a random sample of those since, until they
+        have judged it. None from then on.
+    keys : ndarray of shape (m,) or None
+        Random numbers, by which rows of the sample are chosen.
     """
 
-    n_rows: int = 0
-    check_at: int = 0
-    gathered: np.ndarray | None = None
+    n_start: int = 0
+    n_since: int = 0
+    rows: np.ndarray | None = None
+    keys: np.ndarray | None = None
 
-    @classmethod
-    def after_fit(cls, n_rows: int) -> "Start":
-        """Of a model that was fitted to `n_rows` rows at once."""
-        return cls(n_rows, 2 * n_rows)
+    @property
+    def is_settled(self) -> bool:
+        return self.n_start > 0 and self.rows is None
 
 
 def next_pass(estimator, frame, X, device, seed):
@@ -64,31 +67,59 @@ def next_pass(estimator, frame, X, device, seed):
     Returns
     -------
     rows : array of shape (m, d)
-        Rows to train on: X, or the gathered rows together with X.
+        Rows to train on: X, or gathered rows.
     previous : LatentNet or None
         Net that goes on; None starts a new one from `rows`.
     start : Start
         For the next call.
     """
     start = getattr(estimator, "_start", Start())
-    n_rows = start.n_rows + X.shape[0]
-    is_first = start.check_at == 0
-    if not is_first and n_rows < start.check_at:
-        return X, estimator.net_, Start(n_rows, start.check_at)
-    rows = as_tensor(X)
-    if start.gathered is not None:
-        rows = torch.cat([torch.from_numpy(start.gathered).to(rows), rows])
+    if start.is_settled:
+        return X, estimator.net_, start
+    if not start.n_start:
+        rows = as_tensor(X)
+        if start.rows is not None:
+            rows = torch.cat([torch.from_numpy(start.rows).to(rows), rows])
+        started = _after(len(rows), rows)
+        waiting = Start(rows=rows.numpy(force=True).copy())
+        return like(rows, X), None, started if _is_enough(estimator, rows) else waiting
+    sample = _with_rows(estimator, start, as_tensor(X), seed)
+    rows = torch.from_numpy(sample.rows).to(as_tensor(X))
     if not _is_enough(estimator, rows):
-        waiting = Start(n_rows, start.check_at, rows.numpy(force=True).copy())
-        return (
-            (like(rows, X), None, waiting) if is_first else (X, estimator.net_, waiting)
-        )
-    # Checked again when there are twice as many rows: a check costs more than a pass
-    # over few rows.
-    checked = Start(n_rows, n_rows + 1 if is_first else 2 * n_rows)
-    if not is_first and not _is_wrong(estimator, frame, rows, X, device, seed):
-        return X, estimator.net_, checked
-    return like(rows, X), None, checked
+        return X, estimator.net_, sample
+    if not _is_of_other_size(estimator.net_.module_, rows):
+        # As many rows as it was made from, so that it is not one class against another.
+        if sample.n_since < sample.n_start:
+            return X, estimator.net_, sample
+        if not (
+            trains_its_score(estimator)
+            and _is_beaten(estimator, frame, rows, X, device, seed)
+        ):
+            return X, estimator.net_, Start(start.n_start + sample.n_since)
+    warnings.warn(
+        "partial_fit starts anew from rows since its start, which are unlike the first "
+        "ones: in place or size, or since an untrained model that starts from them is "
+        "better for them.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return like(rows, X), None, _after(start.n_start + sample.n_since, rows)
+
+
+def _after(n_start: int, rows: Tensor) -> Start:
+    """A start from `n_start` rows, those since to judge it."""
+    return Start(n_start, 0, rows[:0].numpy(force=True).copy(), np.empty(0))
+
+
+def _with_rows(estimator, start: Start, X: Tensor, seed: int) -> Start:
+    """`start` with X (n, d) among the rows since, of which a sample is kept."""
+    assert start.rows is not None and start.keys is not None
+    n_since = start.n_since + len(X)
+    draws = np.random.RandomState((seed + n_since) % 2**32)
+    rows = np.concatenate([start.rows, X.numpy(force=True)])
+    keys = np.concatenate([start.keys, draws.random_sample(len(X))])
+    kept = np.sort(keys.argsort()[: _AT_MOST * _n_needed(estimator, X.shape[1])])
+    return Start(start.n_start, n_since, rows[kept], keys[kept])
 
 
 def _n_needed(estimator, n_features: int) -> int:
@@ -106,23 +137,6 @@ def _is_enough(estimator, rows: Tensor) -> bool:
     return len(rows.unique(dim=0)) >= n_needed
 
 
-def _is_wrong(estimator, frame, rows: Tensor, X, device, seed) -> bool:
-    """Whether rows (n, d), of the kind of X, show that the start was wrong."""
-    is_wrong = _is_of_other_size(estimator.net_.module_, rows) or (
-        trains_its_score(estimator)
-        and _is_beaten(estimator, frame, rows, X, device, seed)
-    )
-    if is_wrong:
-        warnings.warn(
-            "partial_fit starts anew from the latest rows, since the first ones were "
-            "unlike them: in place or size, or by a model that is worse for the latest "
-            "rows than an untrained one that starts from them.",
-            UserWarning,
-            stacklevel=5,
-        )
-    return is_wrong
-
-
 def _is_of_other_size(model, rows: Tensor) -> bool:
     """Whether centre and scale of a model are not those of rows (n, d)."""
     device = model.units.loc.device
@@ -134,9 +148,7 @@ def _is_beaten(estimator, frame, rows: Tensor, X, device, seed) -> bool:
     """Whether a model that starts from half of the rows (n, d) and is not trained is
     better for the other half than the trained one."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(rows), generator=generator)
-    # As many as there are, up to a number that costs little.
-    order = order[: _AT_MOST * _n_needed(estimator, rows.shape[1])].to(rows.device)
+    order = torch.randperm(len(rows), generator=generator).to(rows.device)
     first, second = (like(rows[part], X) for part in order.chunk(2))
     other = copy.copy(estimator).set_params(max_iter=0)
     fitted = fit_estimator(other, frame, first, device, seed, None, False)
