@@ -26,9 +26,9 @@ def current_generator() -> torch.Generator | None:
 
 @contextmanager
 def drawing_from(
-    generator: torch.Generator, *, all_of_torch: bool = False
+    generator: torch.Generator | None, *, all_of_torch: bool = False
 ) -> Iterator[None]:
-    """Let parts of a model, in this thread, draw from a generator.
+    """Let parts of a model, in this thread, draw from a generator; None is torch's own.
 
     With `all_of_torch`, so do all functions of torch, and they make float32, whatever
     the default is. Each call then takes a microsecond longer: this is for constructors
@@ -37,7 +37,7 @@ def drawing_from(
     outer = current_generator()
     _THREAD.generator = generator
     try:
-        with OwnDraws(generator) if all_of_torch else nullcontext():
+        with OwnDraws(generator) if generator and all_of_torch else nullcontext():
             yield
     finally:
         _THREAD.generator = outer
