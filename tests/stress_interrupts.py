@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections import Counter
 
@@ -24,10 +25,18 @@ from skorch.callbacks import Callback, Checkpoint
 from skae import AutoencoderTransformer, VAETransformer
 
 PARAMS = {
-    "hidden_layer_sizes": (64, 32),
+    "hidden_layer_sizes": (32,),
     "learning_rate_init": 0.01,
-    "max_iter": 15,
+    "max_iter": 10,
     "random_state": 0,
+}
+
+
+GOOD = {
+    "a warning and a usable model",
+    "raised by the fit",  # in its first or last lines, and nothing changed
+    "after the fit",
+    "loaded",
 }
 
 
@@ -40,21 +49,26 @@ class Slow(Callback):
 
 def make_rows():
     rng = np.random.default_rng(0)
-    z = rng.uniform(-2, 2, (400, 2))
+    z = rng.uniform(-2, 2, (200, 2))
     waves = np.sin(z @ rng.normal(size=(2, 4)) * 0.7)
     X = np.hstack([z @ rng.normal(size=(2, 4)), 2 * waves])
     return X + 0.05 * rng.normal(size=X.shape)
 
 
-def interrupt(estimator, X, rng):
-    """Outcome of a fit that is interrupted somewhere."""
-    model = estimator(2, callbacks=[Slow()], **PARAMS)
+def duration_of(estimator, X):
+    """Seconds of a whole fit, the second one of a process."""
+    model = estimator(2, callbacks=[Slow()], **PARAMS).fit(X)
     begun = time.perf_counter()
     model.fit(X)
-    duration = time.perf_counter() - begun
-    before = model.net_
+    return time.perf_counter() - begun
+
+
+def interrupt(estimator, X, duration, rng):
+    """Outcome of a fit that is interrupted somewhere."""
+    model = estimator(2, callbacks=[Slow()], **PARAMS).set_params(max_iter=0).fit(X)
+    before = model.set_params(max_iter=PARAMS["max_iter"]).net_
     pressed = threading.Timer(
-        rng.uniform(0, duration), os.kill, (os.getpid(), signal.SIGINT)
+        rng.uniform(0, 0.7 * duration), os.kill, (os.getpid(), signal.SIGINT)
     )
     pressed.start()
     try:
@@ -62,8 +76,12 @@ def interrupt(estimator, X, rng):
             warnings.simplefilter("always")
             model.fit(X)
         pressed.join()
-    except KeyboardInterrupt:  # around a fit, or a first instruction of it
-        return "outside, as it was" if is_usable(model, X) else "outside, BROKEN"
+    except KeyboardInterrupt as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        is_inside = any(frame.name == "_fit" for frame in frames)
+        if not is_usable(model, X):
+            return "BROKEN"
+        return "raised by the fit" if is_inside else "after the fit"
     if model.stopped_by_ != "interrupt":
         return "SILENT"
     is_warned = any(w.category is ConvergenceWarning for w in caught)
@@ -89,7 +107,7 @@ def kill(X, rng, folder):
     last = os.path.join(folder, checkpoint.f_history)
     while not os.path.exists(last):  # the file that is written last
         time.sleep(0.005)
-    time.sleep(rng.uniform(0, 0.3))
+    time.sleep(rng.uniform(0, 0.2))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     model = AutoencoderTransformer(2, **params | {"max_iter": 0}).fit(X)
@@ -107,8 +125,10 @@ def main():
     args = parser.parse_args()
     X, rng = make_rows(), random.Random(0)
     kinds = AutoencoderTransformer, VAETransformer
+    durations = [duration_of(kind, X) for kind in kinds]
     interrupts = Counter(
-        interrupt(kinds[i % 2], X, rng) for i in range(args.interrupts)
+        interrupt(kinds[i % 2], X, durations[i % 2], rng)
+        for i in range(args.interrupts)
     )
     print("interrupts:", dict(interrupts))
     with tempfile.TemporaryDirectory() as folder:
@@ -116,8 +136,7 @@ def main():
             kill(X, rng, os.path.join(folder, str(i))) for i in range(args.kills)
         )
     print("kills:", dict(kills))
-    good = "a warning and a usable model", "outside, as it was", "loaded"
-    return int(not {*interrupts, *kills} <= set(good))
+    return int(not {*interrupts, *kills} <= GOOD)
 
 
 if __name__ == "__main__":

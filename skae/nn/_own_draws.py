@@ -26,9 +26,9 @@ def current_generator() -> torch.Generator | None:
 
 @contextmanager
 def drawing_from(
-    generator: torch.Generator, *, all_of_torch: bool = False
+    generator: torch.Generator | None, *, all_of_torch: bool = False
 ) -> Iterator[None]:
-    """Let parts of a model, in this thread, draw from a generator.
+    """Let parts of a model, in this thread, draw from a generator; None is torch's own.
 
     With `all_of_torch`, so do all functions of torch, and they make float32, whatever
     the default is. Each call then takes a microsecond longer: this is for constructors
@@ -37,7 +37,7 @@ def drawing_from(
     outer = current_generator()
     _THREAD.generator = generator
     try:
-        with OwnDraws(generator) if all_of_torch else nullcontext():
+        with OwnDraws(generator) if generator and all_of_torch else nullcontext():
             yield
     finally:
         _THREAD.generator = outer
@@ -113,12 +113,12 @@ class OwnDraws(TorchFunctionMode):
     Parameters
     ----------
     generator : torch.Generator
-        For its device; the generator of another device begins at the same seed.
+        For its device; the seed of one for another device is drawn from it.
     """
 
     def __init__(self, generator: torch.Generator):
         super().__init__()
-        self.seed = generator.initial_seed()
+        self.generator = generator
         self.generators = {generator.device.type: generator}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -145,7 +145,7 @@ class OwnDraws(TorchFunctionMode):
         device = tensors[0].device if tensors else kwargs.get("device") or "cpu"
         device = torch.device(device)
         if device.type not in self.generators:
-            own = torch.Generator(device).manual_seed(self.seed)
+            own = torch.Generator(device).manual_seed(_seed(self.generator))
             self.generators[device.type] = own
         return self.generators[device.type]
 
@@ -173,12 +173,16 @@ def _has_array(args, kwargs) -> bool:
     return any(hasattr(v, "dtype") for v in (*args, *kwargs.values()))
 
 
+def _seed(generator: torch.Generator) -> int:
+    device = generator.device
+    return int(torch.randint(2**62, (), generator=generator, device=device))
+
+
 @contextmanager
 def _seeded(generator: torch.Generator) -> Iterator[None]:
     """Seed torch's own generators from one, for a call that takes no other, and put
     them back."""
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     cuda = [generator.device] if generator.device.type == "cuda" else []
     with PROCESS_LOCK, torch.random.fork_rng(cuda):
-        torch.manual_seed(int(seed))
+        torch.manual_seed(_seed(generator))
         yield
