@@ -67,7 +67,7 @@ KINDS = [
 ROWS = {
     "poisson": [3.0, 0.0, 1.0],
     "negative_binomial": [3.0, 0.0, 1.0],
-    "discretized_normal": [3.0, -2.0, 0.0],
+    "discretized_normal": [3.0, -2.0, 1.0],
     "categorical": [0.0, 1.0, 0.0],
 }
 
@@ -105,3 +105,16 @@ def test_the_detector_takes_equal_rows():
     rows = np.repeat(np.random.default_rng(0).normal(size=(1, 4)), 50, 0)
     detector = AutoencoderDetector(random_state=0).fit(rows)
     assert np.isfinite(detector.score_samples(rows)).all()
+
+
+def test_the_detector_takes_two_rows():
+    rows = np.random.default_rng(0).normal(size=(2, 3))
+    detector = AutoencoderDetector(n_neighbors=1, random_state=0).fit(rows)
+    assert np.isfinite(detector.score_samples(rows)).all()
+
+
+def test_an_outlier_beside_which_all_rows_are_equal_can_be_sampled():
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    rows[0, 0] = 1e150
+    model = AutoencoderTransformer(2, max_iter=0, random_state=0).fit(rows)
+    assert np.isfinite(model.sample(5, random_state=0)).all()

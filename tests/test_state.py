@@ -279,6 +279,8 @@ def test_what_is_learned_is_a_parameter_or_a_buffer(number):
     assert len(set(places)) == len(places)
     for name, value in state.items():
         size = value.numel() * value.element_size()
+        # Copies are, and products of another layout round otherwise.
+        assert value.is_contiguous(), name
         assert value.untyped_storage().nbytes() == size, name
 
 

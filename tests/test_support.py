@@ -101,3 +101,24 @@ def test_a_density_that_overflows_is_zero(parameter, dtype):
     with np.errstate(over="ignore"):
         assert PCA(2).fit(rows).score_samples(far) == -np.inf
     assert model.score_samples(far) == -np.inf
+
+
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial", "discretized_normal"])
+@pytest.mark.parametrize("parameter", ESTIMATORS)
+def test_numbers_that_float64_cannot_count_are_no_counts(parameter, name):
+    rows = np.random.default_rng(0).poisson(3.0, (30, 3)).astype(float)
+    rows[0, 0] = 2.0**53
+    model = ESTIMATORS[parameter](2, **{parameter: name}, **SMALL).fit(rows)
+    assert np.isfinite(model.transform(rows)).all()
+    rows[0, 0] *= 2
+    assert model.score_samples(rows)[0] == -np.inf
+    with pytest.raises(ValueError, match=r"up to 2\*\*53; column 0 has 1\.8.*e\+16"):
+        model.fit(rows)
+
+
+@pytest.mark.parametrize("parameter", ESTIMATORS)
+def test_auto_takes_such_numbers_for_measures(parameter):
+    rows = 1e20 * np.random.default_rng(0).poisson(3.0, (30, 3))
+    model = ESTIMATORS[parameter](2, **{parameter: "auto"}, **SMALL).fit(rows)
+    found = model.inverse_transform(model.transform(rows))
+    assert np.mean((found - rows) ** 2) < np.mean((rows - rows.mean(0)) ** 2)

@@ -270,7 +270,8 @@ class QuadraticDistance:
         """Estimate the centre and the covariance of V (n, c)."""
         self._centre = V.mean(0)
         V = V - self._centre
-        shrinkage = ledoit_wolf_shrinkage(V, assume_centered=True)
+        # Of one row, which has no covariance to shrink, scikit-learn warns.
+        shrinkage = ledoit_wolf_shrinkage(V, assume_centered=True) if len(V) > 1 else 0
         variances, self._axes = _principal_axes(V)
         # The shrunk covariance is (1 - s) S + s tr(S) / c I: on the axes of S, (r,).
         common = shrinkage * variances.sum() / V.shape[1]

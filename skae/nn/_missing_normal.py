@@ -79,9 +79,10 @@ class LowRankNormal(nn.Module):
         super().__init__()
         noise = torch.as_tensor(noise, dtype=torch.float64, device=mean.device)
         scale = torch.ones_like(mean) if scale is None else scale
-        # In float64: nearly equal features leave few digits to lose.
+        # In float64: nearly equal features leave few digits to lose. Not transposed, as
+        # loaded ones are not: products round otherwise in another layout.
         self.register_buffer("mean", mean.double())
-        self.register_buffer("loadings", loadings.double())
+        self.register_buffer("loadings", loadings.double().contiguous())
         self.register_buffer("noise", noise)
         self.register_buffer("scale", scale.double())
 

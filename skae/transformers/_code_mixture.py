@@ -17,6 +17,10 @@ _N_CLUSTERS = 10
 # Codes for each cluster, at least: the mean of a cluster is no training row's code.
 _CODES_PER_CLUSTER = 5
 
+# Decimals, in units of the largest deviation, by which codes are told apart; the
+# mixture adds a variance of 1e-6.
+_DECIMALS = 6
+
 # Latents up to which each cluster has a covariance of its own: 2,000 codes in ten
 # clusters are two for each of its dimensions. Beyond, all clusters have the same one,
 # up to as many latents as two codes for each; then variances alone.
@@ -46,8 +50,10 @@ class CodeMixture:
         self.scale = float(codes.std(0, correction=0).max()) or 1.0
         if len(codes) == 1:  # a mixture needs two rows
             codes = codes.expand(2, -1)
+        # Beside an outlier that sets the scale, codes may differ by rounding alone.
+        n_different = len((codes / self.scale).round(decimals=_DECIMALS).unique(dim=0))
         mixture = GaussianMixture(
-            min(_N_CLUSTERS, max(1, len(codes.unique(dim=0)) // _CODES_PER_CLUSTER)),
+            min(_N_CLUSTERS, max(1, n_different // _CODES_PER_CLUSTER)),
             covariance_type=_covariance_type(codes.shape[1]),
             random_state=seed,
         )

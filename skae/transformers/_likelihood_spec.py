@@ -11,6 +11,7 @@ from skae._sklearn import _get_column_indices
 from skae.data._rows import exact_split
 from skae.nn._params import make_own
 from skae.nn.likelihoods import Categorical, Columns, Likelihood
+from skae.nn.likelihoods._base import is_whole
 
 # Standard errors by which the ratio of counts' variance to their mean may be below one,
 # that of a Poisson distribution.
@@ -107,7 +108,7 @@ def _kind(x: Tensor) -> str:
     x = x[~x.isnan()]
     if _is_binary(x):
         return "bernoulli"
-    if not bool((x == x.round()).all()):
+    if not bool(is_whole(x).all()):
         return "diagonal_gaussian"
     mean, variance = float(x.mean()), float(x.var(correction=0))
     if not _is_count(x, mean, variance):

@@ -5,6 +5,15 @@ import copy
 import torch
 from torch import Tensor, nn
 
+# Largest whole number below which float64 has all others.
+LARGEST_WHOLE = 2.0**53
+
+
+def is_whole(X: Tensor) -> Tensor:
+    """Mask of the values that are whole numbers, and not just too large for digits
+    after the point."""
+    return (X == X.round()) & (X.abs() <= LARGEST_WHOLE)
+
 
 class Likelihood(nn.Module):
     """Distribution of a row of `n_features` given its code; the contract.

@@ -7,14 +7,11 @@ from torch import Tensor, nn
 
 from skae.nn._outputs import to_float32
 from skae.nn._random import uniform_like
-from skae.nn.likelihoods._base import Likelihood
+from skae.nn.likelihoods._base import LARGEST_WHOLE, Likelihood, is_whole
 
 # Smallest standard deviation, in units of the data: all but 1e-6 of the mass is then on
 # one whole number, and less would leave no gradient.
 _MIN_STD = 0.1
-
-# Ends of the range before one is set: float64 has all whole numbers up to here.
-_UNBOUNDED = 2.0**53
 
 # Width of an interval, in standard deviations, times its distance from the mean, below
 # which its mass is by the density in its middle: a difference of the distribution
@@ -48,7 +45,7 @@ class DiscretizedNormal(Likelihood):
         Of numbers beyond the range.
     """
 
-    support = "whole numbers"
+    support = "whole numbers, up to 2**53"
 
     loc: Tensor
     scale: Tensor
@@ -65,8 +62,8 @@ class DiscretizedNormal(Likelihood):
         for name, value in (
             ("loc", 0.0),
             ("scale", 1.0),
-            ("lowest", -_UNBOUNDED),
-            ("highest", _UNBOUNDED),
+            ("lowest", -LARGEST_WHOLE),
+            ("highest", LARGEST_WHOLE),
         ):
             values = torch.full((n_features,), value, dtype=torch.float64)
             self.register_buffer(name, values)
@@ -146,7 +143,7 @@ class DiscretizedNormal(Likelihood):
         return values, std, start, end
 
     def contains(self, X: Tensor) -> Tensor:
-        return X.isfinite() & (X == X.round())
+        return is_whole(X)
 
     @torch.no_grad()
     def set_range(self, lowest: Tensor, highest: Tensor) -> None:

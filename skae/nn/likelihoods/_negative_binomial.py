@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from skae.nn._outputs import to_float32
 from skae.nn._random import standard_gamma
-from skae.nn.likelihoods._base import Likelihood, smoothed_rate
+from skae.nn.likelihoods._base import Likelihood, is_whole, smoothed_rate
 from skae.nn.likelihoods._poisson import LARGEST_LOG_MEAN
 
 # Sizes beyond which the counts are Poisson's to rounding, or nearly all zero.
@@ -23,7 +23,7 @@ class NegativeBinomial(Likelihood):
     The variance is :math:`\\mu + \\mu^2 / r`.
     """
 
-    support = "counts: integers >= 0"
+    support = "counts: integers >= 0, up to 2**53"
 
     def __init__(self, n_features: int, size: float = 1.0):
         super().__init__(n_features)
@@ -50,7 +50,7 @@ class NegativeBinomial(Likelihood):
         return torch.poisson(self.mean(params) * gamma, generator=generator)
 
     def contains(self, X: Tensor) -> Tensor:
-        return (X >= 0) & (X == X.round())
+        return (X >= 0) & is_whole(X)
 
     @torch.no_grad()
     def init_params(

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from skae.nn._outputs import to_float32
-from skae.nn.likelihoods._base import Likelihood, smoothed_rate
+from skae.nn.likelihoods._base import Likelihood, is_whole, smoothed_rate
 
 # Logarithm of the largest mean count: beyond it float32 overflows in what follows.
 LARGEST_LOG_MEAN = 25.0
@@ -16,7 +16,7 @@ class Poisson(Likelihood):
     .. math:: \\log p(x | \\eta) = \\sum_j x_j \\eta_j - e^{\\eta_j} - \\log x_j!
     """
 
-    support = "counts: integers >= 0"
+    support = "counts: integers >= 0, up to 2**53"
 
     def log_probs(self, params: Tensor, x: Tensor) -> Tensor:
         params = to_float32(params).clamp(max=LARGEST_LOG_MEAN)
@@ -29,7 +29,7 @@ class Poisson(Likelihood):
         return torch.poisson(self.mean(params), generator=generator)
 
     def contains(self, X: Tensor) -> Tensor:
-        return (X >= 0) & (X == X.round())
+        return (X >= 0) & is_whole(X)
 
     def init_params(
         self, mean: Tensor, variance: Tensor, n_rows: int
