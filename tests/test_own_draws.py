@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -70,7 +71,12 @@ CASES = [
     (VAETransformer, {"prior": StudentT(5.0), "penalty": "mmd"}),
     (VAETransformer, {"n_draws": 2}),
 ]
-cases = pytest.mark.parametrize("estimator, options", CASES, ids=lambda v: str(v)[:60])
+# By name: processes of one test run must agree, and addresses of functions differ.
+cases = pytest.mark.parametrize(
+    "estimator, options",
+    CASES,
+    ids=[re.sub(" at 0x[0-9a-f]+", "", f"{e.__name__}-{o}") for e, o in CASES],
+)
 
 
 def results(estimator, options, X):

@@ -77,33 +77,47 @@ def next_pass(estimator, frame, X, device, seed):
     if start.is_settled:
         return X, estimator.net_, start
     if not start.n_start:
-        rows = as_tensor(X)
-        if start.rows is not None:
-            rows = torch.cat([torch.from_numpy(start.rows).to(rows), rows])
-        started = _after(len(rows), rows)
-        waiting = Start(rows=rows.numpy(force=True).copy())
-        return like(rows, X), None, started if _is_enough(estimator, rows) else waiting
+        return _before_start(estimator, start, X)
     sample = _with_rows(estimator, start, as_tensor(X), seed)
+    verdict = _verdict(estimator, frame, sample, X, device, seed)
+    n_rows = start.n_start + sample.n_since
+    if verdict == "wrong":
+        warnings.warn(
+            "partial_fit starts anew from rows since its start, which are unlike the "
+            "first ones: in place or size, or since an untrained model that starts "
+            "from them is better for them.",
+            UserWarning,
+            stacklevel=4,
+        )
+        rows = torch.from_numpy(sample.rows).to(as_tensor(X))
+        return like(rows, X), None, _after(n_rows, rows)
+    return X, estimator.net_, Start(n_rows) if verdict == "right" else sample
+
+
+def _before_start(estimator, start: Start, X):
+    """`next_pass` where no rows were enough to start from yet."""
+    rows = as_tensor(X)
+    if start.rows is not None:
+        rows = torch.cat([torch.from_numpy(start.rows).to(rows), rows])
+    if _is_enough(estimator, rows):
+        return like(rows, X), None, _after(len(rows), rows)
+    return like(rows, X), None, Start(rows=rows.numpy(force=True).copy())
+
+
+def _verdict(estimator, frame, sample: Start, X, device, seed) -> str:
+    """Whether the rows since show the start to be "right", "wrong", or it is "open"."""
     rows = torch.from_numpy(sample.rows).to(as_tensor(X))
     if not _is_enough(estimator, rows):
-        return X, estimator.net_, sample
-    if not _is_of_other_size(estimator.net_.module_, rows):
-        # As many rows as it was made from, so that it is not one class against another.
-        if sample.n_since < sample.n_start:
-            return X, estimator.net_, sample
-        if not (
-            trains_its_score(estimator)
-            and _is_beaten(estimator, frame, rows, X, device, seed)
-        ):
-            return X, estimator.net_, Start(start.n_start + sample.n_since)
-    warnings.warn(
-        "partial_fit starts anew from rows since its start, which are unlike the first "
-        "ones: in place or size, or since an untrained model that starts from them is "
-        "better for them.",
-        UserWarning,
-        stacklevel=4,
+        return "open"
+    if _is_of_other_size(estimator.net_.module_, rows):
+        return "wrong"
+    # As many rows as it was made from, so that it is not one class against another.
+    if sample.n_since < sample.n_start:
+        return "open"
+    is_wrong = trains_its_score(estimator) and _is_beaten(
+        estimator, frame, rows, X, device, seed
     )
-    return like(rows, X), None, _after(start.n_start + sample.n_since, rows)
+    return "wrong" if is_wrong else "right"
 
 
 def _after(n_start: int, rows: Tensor) -> Start:
