@@ -1,5 +1,6 @@
 # make demo | test | lint     in a virtual environment that is made when missing
 # make test-clients           scikit-learn's own tests, and why some are skipped
+# make fuzz                   10,000 random cases of the laws in tests/test_fuzz.py
 # make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
 # make test VENV=             in PYTHON as it is: nothing is made, nothing installed
@@ -14,7 +15,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test test-clients test-oldest lint
+.PHONY: demo test test-clients fuzz test-oldest lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -25,6 +26,12 @@ test: $(installed)
 
 test-clients: $(installed)
 	$(run) -m pytest tests/clients -rs --numprocesses auto
+
+# Other cases with SEED=1, 2, ...
+SEED ?= 0
+fuzz: $(installed)
+	SKAE_SEED=$(SEED) $(run) -m pytest tests/test_fuzz.py --numprocesses auto \
+		--hypothesis-profile=fuzz
 
 test-oldest:
 	PYTHON=$(PYTHON) .ci/test-oldest
