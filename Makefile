@@ -2,6 +2,7 @@
 # make test-clients           scikit-learn's own tests and libraries around it, in another
 #                             environment, and why some tests are skipped
 # make stress                 200 interrupted fits, 100 processes that are killed
+# make fuzz                   10,000 random cases of the laws in tests/test_fuzz.py
 # make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
 # make test VENV=             in PYTHON as it is: nothing is made, nothing installed
@@ -17,7 +18,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test test-clients run-clients test-oldest stress lint
+.PHONY: demo test test-clients run-clients fuzz test-oldest stress lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -34,6 +35,12 @@ run-clients: $(installed)
 
 stress: $(installed)
 	OMP_NUM_THREADS=1 $(run) tests/stress_interrupts.py
+
+# Other cases with SEED=1, 2, ...
+SEED ?= 0
+fuzz: $(installed)
+	SKAE_SEED=$(SEED) $(run) -m pytest tests/test_fuzz.py --numprocesses auto \
+		--hypothesis-profile=fuzz
 
 test-oldest:
 	PYTHON=$(PYTHON) .ci/test-oldest

@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -24,6 +25,13 @@ from sklearn.datasets import (
 # scikit-learn's checks ask only whether torch was built for GPUs, as it mostly is, and
 # then fail on machines without one.
 torch.backends.cuda.is_built = torch.cuda.is_available
+
+# Cases of each law of test_fuzz.py: the same few in every run, and many by `make fuzz`.
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+_FUZZ = {"deadline": None, "database": None, "suppress_health_check": _SLOW}
+settings.register_profile("suite", max_examples=8, **_FUZZ)
+settings.register_profile("fuzz", max_examples=1700, **_FUZZ)
+settings.load_profile("suite")
 
 LOADERS = {
     "breast_cancer": load_breast_cancer,

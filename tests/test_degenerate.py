@@ -118,3 +118,28 @@ def test_an_outlier_beside_which_all_rows_are_equal_can_be_sampled():
     rows[0, 0] = 1e150
     model = AutoencoderTransformer(2, max_iter=0, random_state=0).fit(rows)
     assert np.isfinite(model.sample(5, random_state=0)).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"allow_nan": True}], ids=str)
+@pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])
+def test_a_constant_column_has_any_size(estimator, options):
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    small = {"hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
+    found = []
+    for value in (0.0, 1e20, 1e150):
+        rows[:, 0] = value
+        model = estimator(2, **small, **options).fit(rows)
+        found.append(model.inverse_transform(model.transform(rows)))
+        np.testing.assert_array_equal(found[-1][:, 0], value)
+    np.testing.assert_allclose(found[1][:, 1:], found[0][:, 1:])
+    np.testing.assert_allclose(found[2][:, 1:], found[0][:, 1:])
+
+
+@pytest.mark.parametrize("size", [1e-50, 1.0, 1e50, 1e150])
+def test_rows_that_differ_by_rounding_are_equal(size):
+    rows = size * (1 + np.spacing(1.0) * np.eye(4))
+    model = AutoencoderTransformer(
+        2, hidden_layer_sizes=(8,), max_iter=1, random_state=0
+    ).fit(rows)
+    found = model.inverse_transform(model.transform(rows))
+    np.testing.assert_allclose(found, rows, rtol=1e-10)

@@ -96,15 +96,18 @@ class Moments(NamedTuple):
         return self.peak.square() * self.square
 
     def common_scale(self, columns: Tensor) -> Tensor:
-        """Root mean square of the centred features `columns`; one where it is zero."""
+        """Root mean square of the centred features `columns`; one where it is zero, and
+        their largest value where it is rounding."""
         # In units of the largest deviation of all, as no square may overflow.
         peak, n_observed = self.peak[columns].max(), self.n_observed[columns]
         ratio = self.peak[columns] / peak.where(peak > 0, 1.0)
         total = (self.square[columns] * ratio.square() * n_observed).sum()
         scale = peak * (total / n_observed.sum().clamp(min=1)).sqrt()
-        # Rows that differ by rounding alone are equal.
-        smallest = torch.finfo(scale.dtype).eps * self.largest[columns].max()
-        return torch.where(scale > smallest, scale, torch.ones_like(scale))
+        # Rows that differ by rounding alone are equal. Columns of one value, however
+        # large, are not rounded.
+        largest = self.largest[columns].where(self.peak[columns] > 0, 0.0).max()
+        scale = scale.where(scale > torch.finfo(scale.dtype).eps * largest, largest)
+        return scale.where(peak > 0, 1.0)
 
 
 def _first_observed(x: Tensor) -> Tensor:
