@@ -143,3 +143,12 @@ def test_rows_that_differ_by_rounding_are_equal(size):
     ).fit(rows)
     found = model.inverse_transform(model.transform(rows))
     np.testing.assert_allclose(found, rows, rtol=1e-10)
+
+
+def test_the_detector_takes_rows_any_number_of_deviations_away():
+    rows = 1e-92 * np.random.default_rng(0).uniform(size=(8, 2))
+    rows[0, 0] = 1e150
+    with np.errstate(over="raise"):
+        detector = AutoencoderDetector(n_neighbors=3, random_state=0).fit(rows)
+        scores = detector.score_samples(rows)
+    assert np.isfinite(scores).all() and scores.argmin() == 0

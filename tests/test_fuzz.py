@@ -169,8 +169,7 @@ DEFECTS = [constant_column, equal_columns, outlier, offset]
 
 
 def single(X):
-    largest = np.finfo(np.float32).max / X.size
-    return X.clip(-largest, largest).astype(np.float32)
+    return X.clip(-1e30, 1e30).astype(np.float32)
 
 
 def read_only(X):
@@ -197,7 +196,7 @@ def tables(draw, kind):
     n, d = draw(st.integers(1, 60)), draw(st.integers(1, 8))
     X = TABLES[kind](rng, n, d).astype(np.float64)
     if draw(st.booleans()):
-        factor = 10.0 ** draw(st.integers(-300, 300))
+        factor = 10.0 ** draw(st.integers(-300, 290))
         X *= factor
         for defect in draw(st.lists(st.sampled_from(DEFECTS), max_size=2)):
             defect(rng, X, factor)
@@ -445,7 +444,8 @@ def test_some_rows_are_as_among_all_rows(case):
         size = np.abs(values).max()
         # Errors are differences of numbers that may be nearly equal.
         if name == "score_samples" and isinstance(model, AutoencoderTransformer):
-            size = max(size, np.nanmax(np.square(case.rows)))
+            with np.errstate(over="ignore"):
+                size = max(size, np.nanmax(np.square(case.rows)))
         np.testing.assert_allclose(
             found[name], values[some], rtol=exact, atol=exact * size, err_msg=name
         )

@@ -25,6 +25,9 @@ _ROWS_A_FEATURE = 2
 _N_FOLDS = 5
 _FEW_ROWS = 20
 
+# Largest number of standard deviations: squares, and sums of them, are finite.
+_FARTHEST = 1e150
+
 # Variances below this fraction of the largest one are rounding.
 _ROUNDING = 1e-12
 
@@ -285,7 +288,8 @@ class QuadraticDistance:
         V = V - self._centre
         # (n, r): beside the common scale of all directions, that of each axis.
         along = (V @ self._axes.T) * (self._scales - self._rest)
-        return (along @ self._axes + self._rest * V) ** 2
+        whitened = along @ self._axes + self._rest * V
+        return whitened.clip(-_FARTHEST, _FARTHEST) ** 2
 
 
 def _usual_size(parts, X):
