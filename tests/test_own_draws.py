@@ -213,9 +213,12 @@ def test_a_fit_leaves_the_number_of_threads_to_new_threads(curved, monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_that_is_forked_during_a_fit_can_fit(curved):
     is_over = threading.Event()
+    params = {"architecture": own_bodies, "max_iter": 1, "random_state": 0}
+    # The first fit imports modules, and a fork would copy Python's locks of these.
+    AutoencoderTransformer(2, **params).fit(curved)
+    AutoencoderTransformer(2, max_iter=1).fit(curved)
 
     def fit():
-        params = {"architecture": own_bodies, "max_iter": 1, "random_state": 0}
         while not is_over.is_set():
             AutoencoderTransformer(2, **params).fit(curved)
 
