@@ -35,12 +35,7 @@ from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
-from skae.transformers._input import (
-    in_order_of_names,
-    validated,
-    warn_of_shape,
-    without_empty_columns,
-)
+from skae.transformers._input import first_rows, in_order_of_names, validated
 from skae.transformers._likelihood_spec import (
     check_categories,
     check_support,
@@ -88,13 +83,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         The first rows set centre, scale and initial model. Until there are 20 different
         ones for each component, they are kept, and each call starts anew from all of
-        them. Then a sample of the next ones is kept, 200 for each component at most,
-        until there were as many: if they show that the start was wrong, the model worse
-        for them than PCA of some of them, it starts anew from these, with a warning.
-        `n_iter_` and `loss_curve_` are those since the start. There are no validation
-        rows.
-        Parameters may change between calls, except for those that define the model. A
-        pickle does not keep the momentum of the optimiser.
+        them. Then a random sample of the next rows is kept, 200 for each component at
+        most, until as many rows have come as before the start. If the model is worse
+        for the sample than PCA of a part of it, training starts anew from the sample,
+        with a warning; `n_iter_` and `loss_curve_` count from there.
+
+        There are no validation rows. Parameters may change between calls, except for
+        those that define the model. A pickle has the rows that are kept, but not the
+        momentum of the optimiser.
 
         Parameters
         ----------
@@ -452,11 +448,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ):
             frame, X = X, self._validate(X, reset=previous is None)
             self._check_parameters()
-            if previous is None and self.architecture == "conv":
-                warn_of_shape(self.sample_shape, X.shape[1])
-            if previous is None and self.allow_nan:
-                names = getattr(self, "feature_names_in_", None)
-                X = without_empty_columns(X, names)
+            if previous is None:
+                X = first_rows(self, X)
             start = Start(X.shape[0])
             if is_incremental:
                 X, previous, start = next_pass(self, frame, X, device, seed)

@@ -3,6 +3,8 @@
 import math
 import warnings
 
+from torch import Tensor
+
 from skae._sklearn import _get_feature_names, _safe_indexing, validate_data
 from skae.data._arrays import as_tensor, float_dtypes, like
 
@@ -42,23 +44,32 @@ def validated(estimator, X, *, takes_nan: bool, reset: bool):
         ) from None
 
 
-def without_empty_columns(X, names):
-    """Rows X (n, d), with zeros in columns that have no observed value, and a warning
-    that names these."""
-    values = as_tensor(X)
-    is_empty = values.isnan().all(0)
+def first_rows(estimator, X):
+    """Validated rows X (n, d) of a new fit, with warnings of what is hardly meant."""
+    if estimator.architecture == "conv":
+        _warn_of_shape(estimator.sample_shape, X.shape[1])
+    is_empty = as_tensor(X).isnan().all(0)
     if not is_empty.any():
         return X
     if is_empty.all():
         raise ValueError("X has no observed value.")
+    _warn_of_empty(is_empty, getattr(estimator, "feature_names_in_", None))
+    return like(as_tensor(X).masked_fill(is_empty, 0.0), X)
+
+
+def _warn_of_empty(is_empty: Tensor, names) -> None:
     columns = is_empty.nonzero().flatten().tolist()
-    listed = [str(j) if names is None else repr(str(names[j])) for j in columns]
+    listed = ", ".join(column_name(j, names) for j in columns)
     warnings.warn(
-        f"Columns without any observed value are taken as zero: {', '.join(listed)}.",
+        f"Columns without any observed value are taken as zero: {listed}.",
         UserWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
-    return like(values.masked_fill(is_empty, 0.0), X)
+
+
+def column_name(column: int, names) -> str:
+    """Name of a column for a message."""
+    return str(column) if names is None else repr(str(names[column]))
 
 
 def flat_rows(X, sample_shape):
@@ -73,8 +84,8 @@ def flat_rows(X, sample_shape):
     if len(shape) < 3:
         return X
     row, expected = shape[1:], None if sample_shape is None else tuple(sample_shape)
-    # One channel may be left out.
-    if expected is not None and row in (expected, _without_one(expected)):
+    # One channel, which comes first, may be left out.
+    if expected and row in (expected, expected[1:] if expected[0] == 1 else None):
         return X.reshape((shape[0], math.prod(row)))
     if expected is None:
         raise ValueError(
@@ -89,12 +100,7 @@ def flat_rows(X, sample_shape):
     )
 
 
-def _without_one(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(1, h, w) as (h, w), and (l, 1) as (l,)."""
-    return shape[1:] if shape[0] == 1 else shape
-
-
-def warn_of_shape(sample_shape, n_features: int) -> None:
+def _warn_of_shape(sample_shape, n_features: int) -> None:
     """Warn where a convolution takes a row for what it can hardly be."""
     side = math.isqrt(n_features)
     if sample_shape is None and side * side == n_features >= 64:
@@ -102,7 +108,7 @@ def warn_of_shape(sample_shape, n_features: int) -> None:
             f"architecture='conv' takes the {n_features} columns as a sequence; set "
             f"sample_shape=(1, {side}, {side}) for images, or (1, {n_features}).",
             UserWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
     elif sample_shape is not None and len(sample_shape) == 3:
         n_channels, height, width = sample_shape

@@ -12,6 +12,7 @@ from skae.data._rows import exact_split
 from skae.nn._params import make_own
 from skae.nn.likelihoods import Categorical, Columns, Likelihood
 from skae.nn.likelihoods._base import is_whole
+from skae.transformers._input import column_name
 
 # Standard errors by which the ratio of counts' variance to their mean may be below one,
 # that of a Poisson distribution.
@@ -228,7 +229,7 @@ def _check_part(
     row, position = outside[0].tolist()
     raise ValueError(
         f"{type(part).__name__} likelihood needs {part.support}; column "
-        f"{_name(int(columns[position]), names)} has {values[row, position]:g}."
+        f"{column_name(int(columns[position]), names)} has {values[row, position]:g}."
     )
 
 
@@ -257,7 +258,7 @@ def check_categories(
             column = int(columns[is_missing[row]][0])
             raise ValueError(
                 f"A category is missing in all of its columns or in none; row {row} "
-                f"lacks column {_name(column, names)} alone, or with some others."
+                f"lacks column {column_name(column, names)} alone, or with some others."
             )
 
 
@@ -277,8 +278,3 @@ def draws_noise(likelihood: Likelihood, observation_noise: bool | None) -> bool:
             "noise is; this model was fitted with an error alone."
         )
     return observation_noise
-
-
-def _name(column: int, names: list[str] | None) -> str:
-    """Name of a column for an error message."""
-    return str(column) if names is None else repr(str(names[column]))

@@ -45,8 +45,8 @@ class Start:
     n_since : int
         Number of rows since.
     rows : ndarray of shape (m, d) or None
-        Before the start all rows; after it a random sample of those since, until they
-        have judged it. None from then on.
+        Before the start all rows; after it a random sample of those since, until the
+        start is checked. None from then on.
     keys : ndarray of shape (m,) or None
         Random numbers, by which rows of the sample are chosen.
     """
@@ -121,7 +121,7 @@ def _verdict(estimator, frame, sample: Start, X, device, seed) -> str:
 
 
 def _after(n_start: int, rows: Tensor) -> Start:
-    """A start from `n_start` rows, those since to judge it."""
+    """A start from `n_start` rows (m, d), which the next ones will check."""
     return Start(n_start, 0, rows[:0].numpy(force=True).copy(), np.empty(0))
 
 

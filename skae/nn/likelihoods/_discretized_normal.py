@@ -102,7 +102,7 @@ class DiscretizedNormal(Likelihood):
         lowest, highest, _ = self._scaled(values.dtype)
         log_total = self._log_mass_between(start, end, values, std)
 
-        def share(a, b):
+        def fraction(a, b):
             return (self._log_mass_between(a, b, values, std) - log_total).exp()
 
         def density(end):
@@ -110,9 +110,11 @@ class DiscretizedNormal(Likelihood):
             return (log_density - 0.5 * math.log(2 * math.pi) - log_total).exp()
 
         # Of a normal distribution cut off at both ends, and of what lies beyond.
-        inner = values * share(lowest, highest)
+        inner = values * fraction(lowest, highest)
         inner = inner + std * (density(lowest) - density(highest))
-        mean = inner + lowest * share(start, lowest) + highest * share(highest, end)
+        mean = (
+            inner + lowest * fraction(start, lowest) + highest * fraction(highest, end)
+        )
         mean = torch.minimum(torch.maximum(mean, lowest), highest)
         return (mean * self.scale + self.loc).to(params.dtype)
 
@@ -134,7 +136,7 @@ class DiscretizedNormal(Likelihood):
 
     def _exact(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Parameters (n, d), which are no farther from the range than probabilities
-        can be told, standard deviations and ends (d,), in float64."""
+        can be computed, standard deviations and ends (d,), in float64."""
         std, (start, end) = self.std.double(), (x.double() for x in self._ends())
         reach = _MAX_DISTANCE * std
         values = torch.minimum(
