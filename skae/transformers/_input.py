@@ -117,7 +117,7 @@ def _warn_of_shape(sample_shape, n_features: int) -> None:
                 f"sample_shape={tuple(sample_shape)} has {n_channels} channels of "
                 f"{height} x {width} values; channels come first.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
 
 
