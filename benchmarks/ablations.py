@@ -1,16 +1,19 @@
 """What single mechanisms of a fit are worth: default fits with and without each.
 
-An ablation changes one constant or one function of the package while it runs. Tables
-that come with scikit-learn, and ADBench's of up to `--max-rows` rows, k = 2 and d // 4,
-several seeds; the measure is the geometric mean of the held-out error over PCA's (of
-the autoencoder's encoder), or the mean score of held-out rows in nats a feature (of the
-variational autoencoder). Rows are saved one by one; the summary is printed at the end.
+An ablation changes one parameter of the estimator, or one constant or function of the
+package while it runs. Tables that come with scikit-learn, and ADBench's of up to
+`--max-rows` rows, k = 2 and d // 4, several seeds; the measure is the geometric mean of
+the held-out error over PCA's (of the autoencoder's encoder), or the mean score of
+held-out rows in nats a feature (of the variational autoencoder), beside the processor
+seconds of the fits. Rows are saved one by one; the summary is printed at the end.
 """
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,14 +25,14 @@ from versus_pca import error
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.data import _axes
-from skae.training import _encoder_phase, _trainer, _validation
+from skae.training import _callbacks, _encoder_phase, _trainer, _validation
 from skae.transformers import _fitting
 
 
 class Ablation(NamedTuple):
-    """A name in a module of the package, and what stands there for each variant."""
+    """A parameter, or a name in a module, and its value in each variant."""
 
-    module: object
+    module: object | None  # None for a parameter of the estimator
     name: str
     variants: dict[str, object]
     estimator: type = AutoencoderTransformer
@@ -45,6 +48,22 @@ class _NoRaisedNoise(_validation.Validation):
 
 
 ABLATIONS = {
+    "hidden layers": Ablation(
+        None,
+        "hidden_layer_sizes",
+        {str(h): h for h in ((512, 256), (256, 128), (128, 64))},
+    ),
+    "learning rate": Ablation(
+        None, "learning_rate_init", {str(r): r for r in (4e-3, 8e-3, 16e-3)}
+    ),
+    "steps an epoch": Ablation(
+        _fitting, "_STEPS_PER_EPOCH", {str(n): n for n in (25, 12, 6)}
+    ),
+    "returns": Ablation(
+        _callbacks,
+        "BestEpoch",
+        {str(n): partial(_callbacks.BestEpoch, n_returns=n) for n in (3, 1, 0)},
+    ),
     "encoder phase": Ablation(
         _encoder_phase, "FRACTION", {"without": 0.0, "0.2": 0.2, "0.4": 0.4}
     ),
@@ -80,23 +99,31 @@ ABLATIONS = {
 
 @contextmanager
 def changed(ablation: Ablation, value: object):
-    """The package with `value` in place of what an ablation names."""
+    """The estimator, in a package that has `value` where an ablation says."""
+    if ablation.module is None:
+        yield partial(ablation.estimator, **{ablation.name: value})
+        return
     before = getattr(ablation.module, ablation.name)
     setattr(ablation.module, ablation.name, value)
     try:
-        yield
+        yield ablation.estimator
     finally:
         setattr(ablation.module, ablation.name, before)
 
 
-def measure(estimator: type, data: Split, k: int, seed: int) -> float:
-    """Logarithm of the error over PCA's, or minus the gain in nats a feature."""
+def measure(estimator: Callable, data: Split, k: int, seed: int) -> dict:
+    """Logarithm of the error over PCA's, or minus the gain in nats a feature; and the
+    processor seconds of the fit."""
+    begun = time.process_time()
     model = estimator(k, random_state=seed).fit(data.X_train)
+    seconds = time.process_time() - begun
     pca = PCA(k, svd_solver="full").fit(data.X_train)
-    if estimator is AutoencoderTransformer:
-        return float(np.log(error(model, data.X_test) / error(pca, data.X_test)))
-    gain = model.score(data.X_test) - pca.score(data.X_test)
-    return float(-gain / data.X_test.shape[1])
+    if isinstance(model, AutoencoderTransformer):
+        loss = np.log(error(model, data.X_test) / error(pca, data.X_test))
+    else:
+        gain = model.score(data.X_test) - pca.score(data.X_test)
+        loss = -gain / data.X_test.shape[1]
+    return {"loss": float(loss), "seconds": round(seconds, 3)}
 
 
 def run(name: str, tables: dict[str, Split], seeds: int, save: Callable) -> None:
@@ -107,37 +134,38 @@ def run(name: str, tables: dict[str, Split], seeds: int, save: Callable) -> None
         for k in sorted({2, max(1, d // 4)}):
             for seed in range(seeds):
                 for variant, value in ablation.variants.items():
-                    with changed(ablation, value):
-                        loss = measure(ablation.estimator, data, k, seed)
+                    with changed(ablation, value) as estimator:
+                        found = measure(estimator, data, k, seed)
                     save(
                         ablation=name,
                         variant=variant,
                         table=table,
                         k=k,
                         seed=seed,
-                        loss=loss,
+                        **found,
                     )
 
 
 def summary(rows: list[dict]) -> list[tuple]:
-    """By ablation and variant: cases, measure, cases worse than PCA."""
+    """By ablation and variant: cases, measure, cases worse than PCA, seconds."""
     lines = []
     for name, ablation in ABLATIONS.items():
         for variant in ablation.variants:
-            losses = np.array(
-                [
-                    row["loss"]
-                    for row in rows
-                    if (row["ablation"], row["variant"]) == (name, variant)
-                ]
-            )
-            if not len(losses):
+            mine = [
+                row
+                for row in rows
+                if (row["ablation"], row["variant"]) == (name, variant)
+            ]
+            if not mine:
                 continue
+            losses = np.array([row["loss"] for row in mine])
+            seconds = sum(row["seconds"] for row in mine)
             is_error = ablation.estimator is AutoencoderTransformer
             value = np.exp(losses.mean()) if is_error else -losses.mean()
             unit = "error / PCA" if is_error else "nats a feature above PCA"
             worse = int((losses > 1e-4).sum())
-            lines.append((name, variant, len(losses), f"{value:.4f}", unit, worse))
+            cells = len(mine), f"{value:.4f}", unit, worse, f"{seconds:.0f}"
+            lines.append((name, variant, *cells))
     return lines
 
 
@@ -174,7 +202,7 @@ def main() -> None:
 
     for name in arguments.ablations:
         run(name, small, arguments.seeds, save)
-    header = ("mechanism", "variant", "fits", "measure", "unit", "worse than PCA")
+    header = ("mechanism", "variant", "fits", "measure", "unit", "worse", "s")
     print_table(header, summary(results["rows"]))
 
 

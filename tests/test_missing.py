@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skae import AutoencoderTransformer, VAETransformer
 from skae.data._axes import n_axes_explaining
 from skae.data._rows import ResidentRows
+from skae.nn import _imputation
 from skae.nn._log_density import importance_weighted, log_bound
 from skae.nn._missing_normal import LowRankNormal, fit_by_em, fit_missing_normal
 from skae.nn._sizes import rows_of_draws
@@ -420,6 +421,19 @@ def test_a_likelihood_without_terms_is_refused(factors):
     VAETransformer(max_iter=0, likelihood=Unit).fit(factors)
     with pytest.raises(ValueError, match=r"Unit\.log_probs"):
         VAETransformer(max_iter=0, likelihood=Unit, allow_nan=True).fit(factors)
+
+
+def test_a_model_without_weight_is_not_asked(factors, monkeypatch):
+    """The mean is then the normal's, bit by bit, without a draw of the model's."""
+    X = with_holes(factors[:100], 0.3).astype(np.float32)
+    model = VAETransformer(2, hidden_layer_sizes=(8,), max_iter=1, allow_nan=True)
+    inner = model.fit(X).net_.module_
+    inner.imputer.weight[-1] = 1e-30
+    with_draws = model.impute(X)
+    inner.imputer.weight[-1] = 0
+    monkeypatch.delattr(_imputation, "_weighted_draws")
+    np.testing.assert_array_equal(model.impute(X), with_draws)
+    assert np.isfinite(model.impute(X, n_imputations=2, random_state=0)).all()
 
 
 def test_draws_of_many_rows_leave_memory(factors):

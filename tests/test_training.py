@@ -40,12 +40,13 @@ from skae.nn._random import standard_gamma
 from skae.nn._units import Units
 from skae.nn.likelihoods import Gaussian
 from skae.nn.priors import Normal
-from skae.training import LatentNet, _encoder_phase, _trainer
+from skae.training import LatentNet, _callbacks, _encoder_phase, _trainer
 from skae.training._callbacks import BestEpoch, OneCycle, training_callbacks
 from skae.training._flat_parameters import FlatParameters, flat_vectors
 from skae.training._optimizer import VectorAdamW
 from skae.training._step import GradientStep
 from skae.training._validation import Validation, mixture_weight
+from skae.transformers import _fitting
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 8}
@@ -393,6 +394,55 @@ def test_one_cycle_is_continuous_at_its_corners():
     assert rate(0.625) == pytest.approx((1 + 0.01) / 2)  # half-way down
 
 
+def test_each_phase_of_a_fit_ends_at_the_lowest_rate(curved, monkeypatch):
+    """Also the last one, whose epochs have twice as many steps."""
+    phases = []
+
+    class Recording(OneCycle):
+        def on_train_begin(self, net, **kwargs):
+            super().on_train_begin(net, **kwargs)
+            phases.append([])
+
+        def _relative_rate(self, progress):
+            phases[-1].append(super()._relative_rate(progress))
+            return phases[-1][-1]
+
+    for module in (_callbacks, _encoder_phase):
+        monkeypatch.setattr(module, "OneCycle", Recording)
+    AutoencoderTransformer(2, **LEARNS | {"max_iter": 20}).fit(curved)
+    assert len(phases) == 2
+    for rates in phases:
+        peak = int(np.argmax(rates))
+        assert max(rates) == pytest.approx(1, rel=0.05)
+        assert rates[-1] < 0.02 and (np.diff(rates[peak:]) < 0).all()
+
+
+@both
+def test_a_fit_that_is_told_nothing_has_a_budget_of_steps(estimator, iris, monkeypatch):
+    """10,000 by default; an epoch of 150 rows has 15 steps of ten."""
+    params = {"hidden_layer_sizes": (4,), "batch_size": 10, "early_stopping": False}
+    monkeypatch.setattr(_fitting, "_MAX_STEPS", 40)
+    assert estimator(2, **params).fit(iris).n_iter_ == 3
+    assert estimator(2, max_iter=5, **params).fit(iris).n_iter_ == 5
+    monkeypatch.setattr(_fitting, "_MAX_STEPS", 10**6)
+    assert estimator(2, **params).fit(iris).n_iter_ == 100
+
+
+@pytest.mark.parametrize(
+    "n_rows, size",
+    [(5, 5), (150, 16), (1617, 128), (60_000, 256), (128_000, 256), (500_000, 1024)],
+)
+def test_batches_grow_with_the_rows(n_rows, size):
+    assert _fitting._batch_size(AutoencoderTransformer(), n_rows) == size
+
+
+@pytest.mark.parametrize("d, widths", [(4, (256, 128)), (100, (512, 256))])
+def test_automatic_layers_are_wider_for_many_features(d, widths):
+    X = np.random.default_rng(0).normal(size=(20, d))
+    config = AutoencoderTransformer(2, max_iter=0).fit(X).net_.module_.config()
+    assert tuple(config["hidden_layer_sizes"]) == widths
+
+
 @both
 def test_without_a_schedule_the_rate_is_constant(estimator, iris):
     callbacks = [("schedule", None), Recorder()]
@@ -485,7 +535,7 @@ def test_a_ruinous_rate_leaves_the_initial_model(estimator, iris):
     assert np.array_equal(model.score_samples(iris), start.score_samples(iris))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 5])
+@pytest.mark.parametrize("seed", [0, 1, 6])
 def test_luck_on_few_rows_is_no_gain_on_the_pca_of_all(seed):
     """Normal rows have nothing beyond PCA, but ten may look as if they had."""
     loading = np.random.default_rng(seed).normal(size=(10, 40))
@@ -555,7 +605,7 @@ def test_the_last_phase_trains_the_encoder_alone(monkeypatch, curved):
 # Early stopping.
 
 
-def end_by_the_rule(bests, patience, n_returns=3):
+def end_by_the_rule(bests, patience, n_returns=1):
     """Epoch after which a fit ends: it goes back after `patience` epochs without a
     better one, and the time after the last return it ends."""
     stale, returns = 0, 0

@@ -142,6 +142,16 @@ def conditional_mean(
     `base_samples` (s, k) make the draws of a variational model; a point code is refined
     by `n_steps`.
     """
+    return model.units.to_data(_means(model, x, base_samples, n_steps))
+
+
+def _means(
+    model: "LatentModel", x: Tensor, base_samples: Tensor, n_steps: int
+) -> Tensor:
+    """`conditional_mean` of standardized entries."""
+    of_normal = model.target(model.complete(x))
+    if not _imputer(model).weight[-1]:
+        return of_normal
     if model.posterior is Point:
         own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
     else:
@@ -149,8 +159,7 @@ def conditional_mean(
         # (s, n, d), weighted over the draws
         means = model.likelihood.mean(params.flatten(0, 1)).view(*params.shape[:2], -1)
         own = (weights[..., None] * means).sum(0)
-    of_normal = model.target(model.complete(x))
-    return model.units.to_data(_mixed(model, of_normal, own))
+    return _mixed(model, of_normal, own)
 
 
 def _mixed(model: "LatentModel", of_normal: Tensor, own: Tensor) -> Tensor:
@@ -200,14 +209,12 @@ def _around_means(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Means and standard deviations (n, d) of standardized entries, and how many of
     these draws lie from the means, (n, m, d). A point code moves the means of the
-    normal alone."""
+    normal alone, a weight of zero not even these."""
     normal, of_normal = _imputer(model).normal, model.complete(x)
     weight = _imputer(model).weight[-1].to(x.dtype)
-    if model.posterior is Point:
-        own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
-        variance = normal.variance(x)
-        drawn = normal.draw(x, n_draws, generator)
-        mean, centre = _mixed(model, of_normal, own), of_normal
+    if model.posterior is Point or not weight:
+        mean, centre = _means(model, x, base_samples, n_steps), of_normal
+        variance, drawn = normal.variance(x), normal.draw(x, n_draws, generator)
     else:
         weights, params = _weighted_draws(model, x, base_samples)
         # Variance of the mixture over draws: between their means, plus the noise of

@@ -22,6 +22,10 @@ from tqdm.auto import tqdm
 _POWERLESS = (ParamMapper, EpochScoring, BatchScoring)
 
 
+# Times that training goes on at a lower rate after a loss that is not finite.
+_N_RESCUES = 3
+
+
 class OneCycle(Callback):
     """One-cycle learning rate: up along half a cosine, then down to nearly zero.
 
@@ -36,15 +40,11 @@ class OneCycle(Callback):
     def on_train_begin(self, net, **kwargs):
         self.step_ = 0
 
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        # Of the epochs that are planned: early stopping leaves the rate where it is.
-        n_batches = math.ceil(len(dataset_train) / net.batch_size)
-        self.n_steps_ = n_batches * net.max_epochs
-
     def on_batch_begin(self, net, training=False, **kwargs):
         if not training:
             return
-        net.set_rate(self._relative_rate(self.step_ / self.n_steps_))
+        # Of the steps that are planned: early stopping leaves the rate where it is.
+        net.set_rate(self._relative_rate(self.step_ / net.n_steps_))
         self.step_ += 1
 
     def _relative_rate(self, progress: float) -> float:
@@ -62,9 +62,9 @@ class BestEpoch(Callback):
     included.
 
     After `patience` epochs without a better one, and whenever the loss is not finite,
-    training goes back to the best weights and on from there at `cut` times the rate,
-    at most `n_returns` times; then it stops. Without validation rows the last finite
-    epoch is the best.
+    training goes back to the best weights and on from there at `cut` times the rate.
+    After `n_returns` times, or three that were not finite, it stops instead. Without
+    validation rows the last finite epoch is the best.
 
     Where the net has a `min_gain`, the initial model stays unless the best epoch is
     better by more than that fraction of the loss and than one standard error (Breiman
@@ -79,7 +79,7 @@ class BestEpoch(Callback):
         Number of the epoch, from one; 0 is the initial model.
     """
 
-    def __init__(self, patience: int, cut: float = 0.25, n_returns: int = 3):
+    def __init__(self, patience: int, cut: float = 0.25, n_returns: int = 1):
         self.patience, self.cut, self.n_returns = patience, cut, n_returns
 
     def on_train_begin(self, net, **kwargs):
@@ -132,7 +132,7 @@ class BestEpoch(Callback):
         if not is_finite:
             # Moments of gradients that were not finite would spoil every further step.
             net.optimizer_.state.clear()
-        if self.n_returns_ <= self.n_returns:
+        if self.n_returns_ <= (self.n_returns if is_finite else _N_RESCUES):
             return
         net.stopped_by_ = "converged" if is_finite else "not finite"
         if not is_finite:

@@ -29,8 +29,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         of PCA. A float within (0, 1) is the ratio of the validation rows' variance to
         explain: as many latents as PCA needs for it are trained in order, and the
         fewest that reach it are kept.
-    hidden_layer_sizes : int or sequence of int, default=(512, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
+    hidden_layer_sizes : int, sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. "auto" is
+        (256, 128) below 100 features, (512, 256) from there on. ``()`` is the
         linear model.
     activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
             "logistic"}, default="silu"
@@ -86,19 +87,21 @@ class AutoencoderTransformer(BaseAutoencoder):
         Whether latents are sorted by importance, like those of PCA: any prefix of a
         code is a good code of that size (nested dropout [2]_), which `truncate` takes.
         One network for all sizes takes longer to train than one for a single size, and
-        gains from a higher rate (``max_iter=200, learning_rate_init=8e-3``).
+        gains from more epochs (``max_iter=200``).
     init : {"pca", "random"}, default="pca"
         Initial model: PCA, or random weights.
     alpha : float, default=30.0
         Decoupled weight decay of the hidden layers (AdamW), divided by the number of
         rows, as in `sklearn.neural_network.MLPRegressor`: a step shrinks them by the
         factor ``1 - learning_rate * alpha / n_samples``.
-    learning_rate_init : float, default=4e-3
+    learning_rate_init : float, default=8e-3
         Peak of the one-cycle schedule of the learning rate.
     batch_size : int or "auto", default="auto"
-        Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
-    max_iter : int, default=100
-        Largest number of epochs. 0 leaves the initial model: PCA.
+        Rows of one step. "auto" is a power of two, about a twelfth of the rows within
+        16 and 256, and 1/500 of more than 128,000.
+    max_iter : int or "auto", default="auto"
+        Largest number of epochs, passes over the rows. 0 leaves the initial model:
+        PCA. "auto" is 100, and fewer where these would be more than 10,000 steps.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation rows, keep the epoch that is best on them (the
         initial model included) and stop when that does not improve any more. "auto"
@@ -109,7 +112,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         unless there are fewer than ten a component: then the training rows.
     n_iter_no_change : int, default=20
         Epochs without a better one after which training goes back to the best epoch and
-        on at a quarter of the rate; it ends when that has not helped three times.
+        on at a quarter of the rate; when that has not helped it ends.
     allow_nan : bool, default=False
         Whether entries of X may be missing (NaN). They are left out of the loss; the
         encoder is given their conditional means under a multivariate normal, which is
@@ -223,7 +226,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self,
         n_components=2,
         *,
-        hidden_layer_sizes=(512, 256),
+        hidden_layer_sizes="auto",
         activation="silu",
         architecture="mlp",
         sample_shape=None,
@@ -237,9 +240,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         ordered=False,
         init="pca",
         alpha=30.0,
-        learning_rate_init=4e-3,
+        learning_rate_init=8e-3,
         batch_size="auto",
-        max_iter=100,
+        max_iter="auto",
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=20,

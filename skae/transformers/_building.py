@@ -26,6 +26,10 @@ from skae.transformers._likelihood_spec import (
 )
 from skae.transformers._parameters import is_ratio, orders_latents
 
+# Features from which automatic widths are twice as large: images want them, and tables
+# of fewer features gain nothing (docs/defaults.md).
+_MANY_FEATURES = 100
+
 
 def choose_likelihood(estimator, frame, X, previous):
     """Likelihood of rows X (n, d), whose values are checked against its support.
@@ -149,7 +153,7 @@ def describe(estimator, likelihood, n_components, n_features):
         posterior=estimator._posterior,
         architecture=architecture,
         sample_shape=estimator.sample_shape,
-        hidden_layer_sizes=_widths(estimator.hidden_layer_sizes),
+        hidden_layer_sizes=_widths(estimator.hidden_layer_sizes, n_features),
         activation=estimator.activation,
         likelihood=likelihood,
         prior=prior,
@@ -201,9 +205,11 @@ def continued(estimator, previous, config, given, keeps_penalty):
     return model
 
 
-def _widths(hidden_layer_sizes) -> tuple[int, ...]:
+def _widths(hidden_layer_sizes, n_features) -> tuple[int, ...]:
     """Hidden layer sizes as a tuple of positive integers."""
     hidden_layer_sizes = to_python(hidden_layer_sizes)
+    if isinstance(hidden_layer_sizes, str):
+        return (256, 128) if n_features < _MANY_FEATURES else (512, 256)
     # One number is one hidden layer.
     if isinstance(hidden_layer_sizes, Integral):
         hidden_layer_sizes = (hidden_layer_sizes,)

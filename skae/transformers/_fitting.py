@@ -23,9 +23,12 @@ from skae.training._encoder_phase import has_encoder_phase, train_encoder
 from skae.transformers._building import build, choose_likelihood, initialise
 from skae.transformers._finalising import finalise
 
-# Steps of an epoch that the automatic batch size aims at, within [8, 256] rows. Twice
-# as many take half as long again and gain nothing (docs/defaults.md).
-_STEPS_PER_EPOCH = 25
+# Steps of an epoch that the automatic batch size aims at, within [16, 256] rows; and
+# how many it leaves a large table, by larger batches.
+_STEPS_PER_EPOCH, _MANY_STEPS_PER_EPOCH = 12, 500
+
+# Epochs of a fit that is not told how many, and steps after which one has had enough.
+_MAX_EPOCHS, _MAX_STEPS = 100, 10_000
 
 # Epochs whose weights are averaged: each row counts once. Three gain nothing.
 _AVERAGED_EPOCHS = 1.0
@@ -169,7 +172,7 @@ def make_net(estimator, fit, split, unexplained) -> LatentNet:
         seed=fit.seed,
         output_rate=_output_rate(fit, unexplained),
         lr=estimator.learning_rate_init,
-        max_epochs=1 if fit.is_incremental else estimator.max_iter,
+        max_epochs=_n_epochs(estimator, fit, batch_size),
         batch_size=batch_size,
         train_split=split,
         callbacks=training_callbacks(
@@ -257,6 +260,15 @@ def _batch_size(estimator, n_rows) -> int:
     """Rows of a step."""
     if estimator.batch_size != "auto":
         return min(int(estimator.batch_size), n_rows)
-    # The power of two nearest to the aim, within 2^3 and 2^8.
-    power = round(math.log2(n_rows / _STEPS_PER_EPOCH))
-    return min(2 ** min(max(power, 3), 8), n_rows)
+    aim = max(min(n_rows / _STEPS_PER_EPOCH, 256), n_rows / _MANY_STEPS_PER_EPOCH)
+    # The nearest power of two.
+    return min(2 ** max(round(math.log2(aim)), 4), n_rows)
+
+
+def _n_epochs(estimator, fit, batch_size) -> int:
+    """Largest number of epochs."""
+    if fit.is_incremental:
+        return 1
+    if estimator.max_iter != "auto":
+        return estimator.max_iter
+    return min(_MAX_EPOCHS, math.ceil(_MAX_STEPS * batch_size / fit.rows.n_rows))

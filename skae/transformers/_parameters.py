@@ -19,6 +19,7 @@ COMMON_CONSTRAINTS: dict = {
         Interval(Real, 0, 1, closed="neither"),
     ],
     "hidden_layer_sizes": [
+        StrOptions({"auto"}),
         "array-like",
         Interval(Integral, 1, None, closed="left"),
     ],
@@ -38,7 +39,7 @@ COMMON_CONSTRAINTS: dict = {
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "max_iter": [Interval(Integral, 0, None, closed="left")],
+    "max_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "early_stopping": [StrOptions({"auto"}), "boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],

@@ -38,8 +38,9 @@ class VAETransformer(BaseAutoencoder):
         of PCA. A float within (0, 1) is the ratio of the validation rows' variance to
         explain: as many latents as PCA needs for it are trained in order, and the
         fewest that reach it are kept.
-    hidden_layer_sizes : int or sequence of int, default=(512, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is the
+    hidden_layer_sizes : int, sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. "auto" is
+        (256, 128) below 100 features, (512, 256) from there on. ``()`` is the
         linear model.
     activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
             "logistic"}, default="silu"
@@ -122,12 +123,15 @@ class VAETransformer(BaseAutoencoder):
     alpha : float, default=30.0
         Decoupled weight decay of the hidden layers (AdamW), divided by the number of
         rows: a step multiplies them by ``1 - learning_rate * alpha / n_samples``.
-    learning_rate_init : float, default=4e-3
+    learning_rate_init : float, default=8e-3
         Peak of the one-cycle schedule of the learning rate.
     batch_size : int or "auto", default="auto"
-        Rows of one step. "auto" aims at 25 steps an epoch, within 8 and 256 rows.
-    max_iter : int, default=100
-        Largest number of epochs. 0 leaves the initial model: probabilistic PCA.
+        Rows of one step. "auto" is a power of two, about a twelfth of the rows within
+        16 and 256, and 1/500 of more than 128,000.
+    max_iter : int or "auto", default="auto"
+        Largest number of epochs, passes over the rows. 0 leaves the initial model:
+        probabilistic PCA. "auto" is 100, and fewer where these would be more than
+        10,000 steps.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation rows, keep the epoch that is best on them (the
         initial model included) and stop when none is better any more. "auto" does so
@@ -138,7 +142,7 @@ class VAETransformer(BaseAutoencoder):
         are fewer than ten rows a component.
     n_iter_no_change : int, default=20
         Epochs without a better one after which training goes back to the best one and
-        on at a quarter of the rate; it ends when that has not helped three times.
+        on at a quarter of the rate; when that has not helped it ends.
     allow_nan : bool, default=False
         Whether entries of X may be missing (NaN): the loss leaves them out. The encoder
         is given their conditional means under a multivariate normal of the rows (of the
@@ -279,7 +283,7 @@ class VAETransformer(BaseAutoencoder):
         self,
         n_components=2,
         *,
-        hidden_layer_sizes=(512, 256),
+        hidden_layer_sizes="auto",
         activation="silu",
         architecture="mlp",
         sample_shape=None,
@@ -300,9 +304,9 @@ class VAETransformer(BaseAutoencoder):
         ordered=False,
         init="pca",
         alpha=30.0,
-        learning_rate_init=4e-3,
+        learning_rate_init=8e-3,
         batch_size="auto",
-        max_iter=100,
+        max_iter="auto",
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=20,
