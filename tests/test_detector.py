@@ -90,6 +90,19 @@ def test_quadratic_distance_is_that_of_the_shrunk_covariance(n_rows):
     np.testing.assert_allclose(squares.sum(1), truth)
 
 
+@pytest.mark.parametrize("axis", [[1, 0], [1, 1], [1, 0.3]])
+@pytest.mark.parametrize("n_rows", [2, 40])
+def test_rounding_is_near_and_what_leaves_the_span_is_far(n_rows, axis):
+    """Rows of -1 and 1 shrink nothing: what is beside them did not count at all."""
+    axis = 1e8 * np.array(axis)
+    V = np.outer(np.tile([-1.0, 1.0], n_rows // 2), axis)
+    model = QuadraticDistance().fit(V)
+    beside = np.array([axis[1], -axis[0]])
+    for distance, low, high in ((0, 1, 1), (1e-14, 1, 1), (1e-5, 30, np.inf)):
+        squares = model.by_column(V + distance * beside).sum(1)
+        assert low - 1e-6 <= squares.min() and squares.max() <= high + 1e-6
+
+
 def test_a_row_is_not_its_own_neighbour():
     X = np.array([[0.0], [1.0], [3.0], [3.0]])
     near = NeighbourDistance(1).fit(X)

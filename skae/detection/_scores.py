@@ -278,6 +278,9 @@ class QuadraticDistance:
         variances, self._axes = _principal_axes(V)
         # The shrunk covariance is (1 - s) S + s tr(S) / c I: on the axes of S, (r,).
         common = shrinkage * variances.sum() / V.shape[1]
+        # Of -1 and 1, s is zero. Rows beside the span of the training rows must be far
+        # all the same, and rounding must be near.
+        common = max(common, _ROUNDING * variances.max(initial=0))
         self._scales = _inverse_root((1 - shrinkage) * variances + common)  # (r,)
         # A scalar, for the directions in which no training row varies.
         self._rest = _inverse_root(common)
@@ -309,7 +312,8 @@ def _principal_axes(V):
         variances = variances[varies]
         return variances, (scores[:, varies] / np.sqrt(n * variances)).T @ V
     variances, axes = np.linalg.eigh(V.T @ V / n)
-    return np.maximum(variances, 0), axes.T
+    varies = variances > _ROUNDING * variances[-1]
+    return variances[varies], axes.T[varies]
 
 
 def _inverse_root(variances):
