@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 
 from skae import AutoencoderDetector, AutoencoderTransformer, VAETransformer
 from skae.detection._distances import (
@@ -262,7 +263,7 @@ def test_a_row_next_to_a_training_row_scores_like_it(curved):
 def test_reconstruction_is_the_squared_residual_in_usual_sizes_of_new_rows(curved):
     """Against PCA by hand: usual sizes from halves that have not seen the rows."""
     X, new = curved[:300], curved[300:]
-    scores = detector(PCA(3), score="reconstruction", trim=0).fit(X)
+    scores = detector(PCA(3), outlier_score="reconstruction", trim=0).fit(X)
     pca = PCA(3).fit(X)
     squares = (new - pca.inverse_transform(pca.transform(new))) ** 2
     parts = scores.explain(new)
@@ -279,7 +280,9 @@ def test_reconstruction_is_the_squared_residual_in_usual_sizes_of_new_rows(curve
     "transformer", [PCA(3), VAETransformer(2, max_iter=1, hidden_layer_sizes=(4,))]
 )
 def test_likelihood_is_that_of_the_transformer(curved, transformer):
-    model = detector(transformer, score="likelihood", n_estimators=2).fit(curved)
+    model = detector(transformer, outlier_score="likelihood", n_estimators=2).fit(
+        curved
+    )
     truth = np.mean([t.score_samples(curved) for t in model.transformers_], axis=0)
     np.testing.assert_allclose(model.score_samples(curved), truth)
     assert (model.predict(curved) == -1).mean() < 0.1
@@ -294,7 +297,9 @@ def test_likelihood_is_that_of_the_transformer(curved, transformer):
     [("reconstruction", AutoencoderTransformer), ("likelihood", VAETransformer)],
 )
 def test_a_score_has_a_transformer_of_its_own(curved, score, kind):
-    model = AutoencoderDetector(score=score, random_state=0).fit(curved[:10, :4])
+    model = AutoencoderDetector(outlier_score=score, random_state=0).fit(
+        curved[:10, :4]
+    )
     assert isinstance(model.transformers_[0], kind)
     assert model.transformers_[0].n_components == 1  # a quarter of the features
 
@@ -386,7 +391,7 @@ def test_an_ensemble_averages_the_distances_of_its_members(curved):
     assert np.abs(views[0] - views[1]).max() > 1e-3
     truth = -model.score_samples(curved)
     squares = [QuadraticDistance().fit(view).by_column(view).sum(1) for view in views]
-    score = model._outlier_score
+    score = model._fitted_score
     sizes = (score.terms(curved, views)[:, 1], np.mean(squares, axis=0))
     np.testing.assert_allclose(sizes[0], np.log2(1 + sizes[1] / sizes[1].mean()))
     assert np.median(truth) == pytest.approx(1, abs=0.2)
@@ -395,7 +400,7 @@ def test_an_ensemble_averages_the_distances_of_its_members(curved):
 def test_of_many_rows_some_are_compared_with(monkeypatch, curved):
     monkeypatch.setattr("skae.detection._scores._N_REFERENCES", 100)
     model = detector(n_neighbors=5).fit(curved)
-    assert len(model._outlier_score._near._rows) == 100
+    assert len(model._fitted_score._near._rows) == 100
     again = detector(n_neighbors=5).fit(curved)
     np.testing.assert_array_equal(
         model.score_samples(curved), again.score_samples(curved)
@@ -471,6 +476,26 @@ def test_a_frozen_transformer_is_used_as_it_is(curved, wrap):
         AutoencoderDetector(wrap(FrozenEstimator(PCA(2)))).fit(curved)
 
 
+@pytest.mark.parametrize("score", ["distances", "reconstruction", "likelihood"])
+def test_missing_entries_are_taken_where_the_transformer_takes_them(curved, score):
+    X = curved[:100].copy()
+    X[::3, 2] = np.nan
+    transformer = VAETransformer(2, max_iter=1, hidden_layer_sizes=(4,), allow_nan=True)
+    model = detector(transformer, outlier_score=score).fit(X)
+    scores = model.score_samples(X)
+    assert get_tags(model).input_tags.allow_nan and np.isfinite(scores).all()
+    strange = np.where(np.isnan(X), X, X + 50 * curved.std(0))
+    assert model.score_samples(strange).max() < scores.min()
+    if score == "distances":
+        parts = model.explain(X)
+        np.testing.assert_allclose(parts.sum(1), -scores)
+        filled = model.transformers_[0].impute(X)
+        near = model._fitted_score._near._rows[:, :8]
+        assert_array_equal(near, filled)
+    with pytest.raises(ValueError, match="NaN"):
+        detector(PCA(2), outlier_score=score).fit(X)
+
+
 # Bad input.
 
 
@@ -494,7 +519,7 @@ class OneWay(TransformerMixin, BaseEstimator):
 @pytest.mark.parametrize(
     "parameters, message",
     [
-        ({"score": "error"}, "'score' parameter"),
+        ({"outlier_score": "error"}, "'outlier_score' parameter"),
         ({"trim": 0.5}, "'trim' parameter"),
         ({"contamination": 0.0}, "'contamination' parameter"),
         ({"contamination": "always"}, "'contamination' parameter"),
@@ -520,4 +545,4 @@ def test_a_transformer_that_cannot_decode_is_refused(curved):
     with pytest.raises(TypeError, match="no inverse_transform"):
         AutoencoderDetector(OneWay()).fit(curved)
     with pytest.raises(TypeError, match="no score_samples"):
-        AutoencoderDetector(OneWay(), score="likelihood").fit(curved)
+        AutoencoderDetector(OneWay(), outlier_score="likelihood").fit(curved)

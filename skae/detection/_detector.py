@@ -4,9 +4,9 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.model_selection import KFold
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import (
@@ -17,13 +17,8 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
-from skae.detection._scores import (
-    DistanceScore,
-    LikelihoodScore,
-    ReconstructionScore,
-    fence,
-)
-from skae.transformers import AutoencoderTransformer, VAETransformer
+from skae.detection._scores import SCORES, threshold
+from skae.detection._transformers import make_transformer, with_seed
 from skae.transformers._apply import all_or_nothing
 
 # Parts of the rows, each of which is scored by what is fitted to the others: two, so
@@ -34,12 +29,6 @@ _N_PARTS = 2
 # a fifth of them may be what the others hang on, and networks learn nothing of half.
 _FEW_ROWS = 20
 
-SCORES = {
-    "distances": DistanceScore,
-    "reconstruction": ReconstructionScore,
-    "likelihood": LikelihoodScore,
-}
-
 # Largest absolute value of an entry. Squared covariances are fourth powers of entries,
 # and must have a sum in float64, whose largest number is 1.8e308.
 _LARGEST = 1e60
@@ -47,9 +36,10 @@ _LARGEST = 1e60
 
 def _explains(detector):
     """Check for `available_if`: only a likelihood isn't a sum over features."""
-    if detector.score == "likelihood":
+    if detector.outlier_score == "likelihood":
         raise AttributeError(
-            'score="likelihood" has no explain: a likelihood is no sum over features.'
+            'outlier_score="likelihood" has no explain: '
+            "a likelihood is no sum over features."
         )
     return True
 
@@ -97,7 +87,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         noise="swap", noise_level=0.2)``. With other scores it is an
         :class:`AutoencoderTransformer` or, for a likelihood, a :class:`VAETransformer`,
         with a quarter as many latents as features.
-    score : {"distances", "reconstruction", "likelihood"}, default="distances"
+    outlier_score : {"distances", "reconstruction", "likelihood"}, \
+            default="distances"
         What the outlier score is:
 
         - "distances": `s` as above;
@@ -119,7 +110,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         likelihoods are averaged.
     contamination : "auto" or float, default="auto"
         Fraction of outliers among the training rows, within (0, 0.5]. "auto" sets the
-        threshold to the upper fence of the outlier scores of training rows [3]_, 1.5
+        threshold to an upper fence of the outlier scores of training rows [3]_, 1.25
         interquartile ranges above the upper quartile. The scores are those of new rows:
         each half of the rows is scored by a fit to the other half, which takes as long
         again as the fit. Of few rows, a quarter may be outliers.
@@ -156,8 +147,10 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     next to a training row scores like that. Up to 20 rows are not halved; each is
     scored by distances fitted to the others. Where `trim` would leave
     fewer than two rows a feature, it leaves out none: so few rows do not show which of
-    them are far. Values beyond 1e60 count as 1e60. All is computed in float64; scores
-    of float32 rows are float32. A transformer may name columns where X is a frame.
+    them are far. Where the transformer takes missing entries, they have no residual,
+    and distances are those of rows that its `impute` completes. Values beyond 1e60
+    count as 1e60. All is computed in float64; scores of float32 rows are float32. A
+    transformer may name columns where X is a frame.
 
     References
     ----------
@@ -185,7 +178,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "transformer": [None, BaseEstimator],
-        "score": [StrOptions(set(SCORES))],
+        "outlier_score": [StrOptions(set(SCORES))],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "trim": [Interval(Real, 0, 0.5, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
@@ -197,7 +190,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         self,
         transformer=None,
         *,
-        score="distances",
+        outlier_score="distances",
         n_neighbors=5,
         trim=0.2,
         n_estimators=1,
@@ -205,7 +198,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         random_state=None,
     ):
         self.transformer = transformer
-        self.score = score
+        self.outlier_score = outlier_score
         self.n_neighbors = n_neighbors
         self.trim = trim
         self.n_estimators = n_estimators
@@ -234,29 +227,34 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         TypeError
             If the transformer cannot decode.
         ValueError
-            If X is not finite, dense and numeric, or has fewer than two rows.
+            If X is not finite, dense and numeric, or has fewer than two rows. NaN may
+            be in it where the transformer takes it, and has `impute` for distances.
         """
         # Of "pandas" or "polars", where `_validate` finds names for the columns too.
         self._frames = ADAPTERS_MANAGER.adapters.get(type(X).__module__.split(".")[0])
+        self._takes_nan = self.__sklearn_tags__().input_tags.allow_nan
         X = self._validate(X, reset=True, ensure_min_samples=2)
-        transformer = self._checked_transformer()
+        transformer = make_transformer(
+            self.transformer, self.outlier_score, self.n_features_in_
+        )
         random_state = check_random_state(self.random_state)
         # On all rows: unlike a covariance, a network hardly learns a few outliers.
         self.transformers_ = self._fitted(transformer, X, random_state)
         views = self._views(X, self.transformers_)
         unseen, as_new = self._as_new(transformer, X, views, random_state)
-        self._outlier_score = self._new_score().fit(X, views, unseen, random_state)
-        scores_as_new = self._outlier_score.calibrate(X, views, as_new)
-        scores = self._outlier_score.total(X, views)
+        X = self._completed(X, self.transformers_)
+        self._fitted_score = self._new_score().fit(X, views, unseen, random_state)
+        scores_as_new = self._fitted_score.calibrate(X, views, as_new)
+        scores = self._fitted_score.total(X, views)
         # A Python float, which leaves scores of float32 as they are.
-        self.offset_ = -float(self._threshold(scores, scores_as_new))
-        if self.score == "distances":
+        self.offset_ = -float(threshold(scores, scores_as_new, self.contamination))
+        if self.outlier_score == "distances":
             self._count_neighbors()
         return self
 
     def _count_neighbors(self):
         """Learn how many neighbours there are; warn where they are fewer than asked."""
-        self.n_neighbors_ = self._outlier_score.n_neighbors_
+        self.n_neighbors_ = self._fitted_score.n_neighbors_
         if self.n_neighbors_ < self.n_neighbors:
             warnings.warn(
                 f"n_neighbors ({self.n_neighbors}) is greater than the number of other "
@@ -278,8 +276,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,)
             About -1 for a usual row, lower for an outlier, without units; for
-            ``score="likelihood"`` the mean log likelihood. float32 where X is, or else
-            float64.
+            ``outlier_score="likelihood"`` the mean log likelihood. float32 where X is,
+            or else float64.
         """
         return self._score_samples(X).astype(_dtype_of(X), copy=False)
 
@@ -318,8 +316,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     def explain(self, X):
         """Return the contributions of features to the outlier score of each row.
 
-        With ``score="reconstruction"`` they are the squared residuals in usual sizes. A
-        likelihood is no sum over features, and has no `explain`.
+        With ``outlier_score="reconstruction"`` they are the squared residuals in usual
+        sizes. A likelihood is no sum over features, and has no `explain`.
 
         Squared distances from neighbours are sums over features already. The squared
         Mahalanobis distance is the squared norm of the row times the symmetric root of
@@ -345,23 +343,48 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
            individual variables to a quadratic form. Australian & New Zealand Journal
            of Statistics, 58(1), 99-119.
         """
-        parts = self._outlier_score.by_feature(*self._rows_and_views(X))
+        rows, views = self._rows_and_views(X)
+        parts = self._fitted_score.by_feature(rows, views)
         return parts.astype(_dtype_of(X), copy=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # Distances compare rows that are completed.
+        completes = self.outlier_score != "distances" or hasattr(
+            self.transformer, "impute"
+        )
+        tags.input_tags.allow_nan = (
+            self.transformer is not None
+            and completes
+            and get_tags(self.transformer).input_tags.allow_nan
+        )
+        return tags
 
     def _score_samples(self, X):
         """`score_samples` in float64."""
-        return -self._outlier_score.total(*self._rows_and_views(X))
+        X, views = self._rows_and_views(X)
+        return -self._fitted_score.total(X, views)
 
     def _rows_and_views(self, X):
         """X (n, d) as it is compared, and its views."""
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return X, self._views(X, self.transformers_)
+        views = self._views(X, self.transformers_)
+        return self._completed(X, self.transformers_), views
 
     def _validate(self, X, **options):
         """Rows (n, d), float64, clipped to the range in which distances are finite."""
+        options["ensure_all_finite"] = "allow-nan" if self._takes_nan else True
         X = validate_data(self, X, dtype=np.float64, order="C", **options)
         return X.clip(-_LARGEST, _LARGEST)
+
+    def _completed(self, X, transformers):
+        """X (n, d) with the means of what transformers impute for missing entries."""
+        # Only distances compare rows, beside what is made of them.
+        if self.outlier_score != "distances" or not np.isnan(X).any():
+            return X
+        rows = self._named(X)
+        return np.mean([np.asarray(t.impute(rows)) for t in transformers], axis=0)
 
     def _named(self, X):
         """X (n, d) as a frame, where the detector was fitted to one with names."""
@@ -369,48 +392,23 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
             return X
         return self._frames.create_container(X, X, columns=self.feature_names_in_)
 
-    def _checked_transformer(self):
-        """The transformer, or the default one; not cloned yet."""
-        if self.transformer is None:
-            return self._default_transformer()
-        decodes = self.score != "likelihood"
-        needed = ("transform", "inverse_transform") if decodes else ("score_samples",)
-        for method in ("fit", *needed):
-            if not hasattr(self.transformer, method):
-                raise TypeError(
-                    f"transformer must have fit, {' and '.join(needed)}; "
-                    f"{self.transformer!r} has no {method}."
-                )
-        return self.transformer
-
-    def _default_transformer(self):
-        """The transformer of None: chosen in docs/defaults.md."""
-        if self.score == "distances":
-            return AutoencoderTransformer(
-                64, hidden_layer_sizes=(256,), noise="swap", noise_level=0.2
-            )
-        n_components = max(1, self.n_features_in_ // 4)
-        if self.score == "reconstruction":
-            return AutoencoderTransformer(n_components)
-        return VAETransformer(n_components)
-
     def _fitted(self, transformer, X, random_state):
         """List of clones of the transformer, with seeds of their own, fitted to X."""
         rows = self._named(X)
         # With a y, which frozen estimators ask for.
         return [
-            _with_seed(transformer, random_state).fit(rows, None)
+            with_seed(transformer, random_state).fit(rows, None)
             for _ in range(self.n_estimators)
         ]
 
     def _new_score(self):
         """The score, not fitted."""
-        return SCORES[self.score](self.n_neighbors, self.trim)
+        return SCORES[self.outlier_score](self.n_neighbors, self.trim)
 
     def _views(self, X, transformers):
         """List of what the score is of for rows X (n, d), from each transformer."""
         rows = self._named(X)
-        return [SCORES[self.score].view(t, X, rows) for t in transformers]
+        return [SCORES[self.outlier_score].view(t, X, rows) for t in transformers]
 
     def _as_new(self, transformer, X, views, random_state):
         """What new rows would have, for each row of X (n, d) by a fit to other rows.
@@ -426,30 +424,19 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         )
         for kept, others in parts.split(X):
             if is_few:
+                fitted = self.transformers_
                 seen, new = ([view[rows] for view in views] for rows in (kept, others))
             else:
                 fitted = self._fitted(transformer, X[kept], random_state)
                 seen, new = (self._views(X[rows], fitted) for rows in (kept, others))
+            kept, asked = (self._completed(X[rows], fitted) for rows in (kept, others))
             score = self._new_score()
-            score.fit(X[kept], seen, seen if is_few else new, random_state)
-            for row, found in zip(others, score.terms(X[others], new)):
+            score.fit(kept, seen, seen if is_few else new, random_state)
+            for row, found in zip(others, score.terms(asked, new)):
                 terms[row] = found
             for view, found in zip(unseen, new):
                 view[others] = found
         return unseen, np.stack(terms)
-
-    def _threshold(self, scores, scores_as_new):
-        """Outlier score above which a row is an outlier.
-
-        Both kinds of scores (n,) are of the training rows: as they are, and as if they
-        were new.
-        """
-        # The fraction is one of training rows, so their own scores decide.
-        if self.contamination != "auto":
-            return np.quantile(scores, 1 - self.contamination)
-        # Training rows are nearer than new rows to what was fitted to them; where they
-        # are few for their features, a fence of theirs would exclude most new rows.
-        return fence(scores_as_new)[1]
 
 
 def _dtype_of(X):
@@ -459,18 +446,3 @@ def _dtype_of(X):
         str(d).lower() == "float32" for d in np.atleast_1d(dtypes)
     )
     return np.float32 if is_single else np.float64
-
-
-def _with_seed(transformer, random_state):
-    """A clone whose generators, also those of nested estimators, have new seeds."""
-    transformer = clone(transformer)
-    # Sorted: the seeds must not depend on the order in which parameters are listed.
-    names = sorted(transformer.get_params())
-    seeds = {
-        name: random_state.randint(np.iinfo(np.int32).max)
-        for name in names
-        if name == "random_state" or name.endswith("__random_state")
-    }
-    # Not its result: frozen estimators, which have no seed to set, return none.
-    transformer.set_params(**seeds)
-    return transformer

@@ -85,7 +85,7 @@ class NeighbourDistance:
         self.n_neighbors = n_neighbors
 
     def fit(self, X):
-        """Keep the reference rows X (n, d), two at least."""
+        """Keep the reference rows X (n, d)."""
         self.n_neighbors_ = min(self.n_neighbors, len(X) - 1)
         self._rows = X
         # Brute force finds the nearest rows, up to rounding, whatever the dimension.
@@ -107,9 +107,10 @@ class NeighbourDistance:
         squares = (X[:, None] - self._rows[found]) ** 2  # (n, k + 1, d)
         # By these exact squares, so that a row itself comes first.
         order = np.argsort(squares.sum(2), axis=1, kind="stable")
-        found = np.take_along_axis(found, order, 1)
+        # A single row is the neighbour of all.
+        order = order[:, min(1, self.n_neighbors_) :]
         squares = np.take_along_axis(squares, order[:, :, None], 1)
-        return squares[:, 1:].mean(1), found[:, 1:]
+        return squares.mean(1), np.take_along_axis(found, order, 1)
 
 
 class QuadraticDistance:

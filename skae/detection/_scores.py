@@ -20,17 +20,20 @@ from skae.detection._distances import (
 # search by brute force is proportional to it.
 _N_REFERENCES = 10_000
 
-# Interquartile ranges between the upper quartile of the training scores and the
-# threshold: Tukey's fence, above which 0.35 % of normal values are.
-_FENCE = 1.5
+# Interquartile ranges between the upper quartile of the scores and the threshold: 1 %
+# of normal values are above. Tukey's 1.5 are too many where groups lower the scores.
+_FENCE = 1.25
 
 # Part of the way from the upper quartile to the fence, in which scores of groups end.
 _NEAR_THE_FENCE = 0.1
 
 # How much of both logarithms a row may share with its neighbours. The few rows of a
-# small group are up to three times as far from each other as usual; those farther away
-# are outliers themselves. The covariance may lack a whole group.
-_MOST_OF_A_GROUP = 1, np.inf
+# small group may be a few times as far from each other as usual; those farther
+# away are outliers themselves. The covariance may lack a whole group.
+_MOST_OF_A_GROUP = 2, np.inf
+
+# Quantile of the training rows up to which terms are usual, and no sign of a group.
+_USUAL = 0.7
 
 # Weight of a residual beside its row, where neighbours are searched.
 _RESIDUAL = 0.5
@@ -41,11 +44,25 @@ _SMALLEST = 1e-3
 
 
 def fence(scores):
-    """Upper quartile of scores (n,), and Tukey's fence above it."""
+    """Upper quartile of scores (n,), and the fence above it."""
     # The largest score of three quarters of the rows: of eight, the usual quantile
     # is between it and the next one, which may be an outlier's.
     upper = np.quantile(scores, 0.75, method="inverted_cdf")
     return upper, upper + _FENCE * (upper - np.quantile(scores, 0.25))
+
+
+def threshold(scores, scores_as_new, contamination):
+    """Outlier score above which a row is an outlier.
+
+    Both kinds of scores (n,) are of the training rows: as they are, and as if they
+    were new.
+    """
+    # The fraction is one of training rows, so their own scores decide.
+    if contamination != "auto":
+        return np.quantile(scores, 1 - contamination)
+    # Training rows are nearer than new rows to what was fitted to them; where they are
+    # few for their features, a fence of theirs would exclude most new rows.
+    return fence(scores_as_new)[1]
 
 
 class DistanceScore:
@@ -72,7 +89,8 @@ class DistanceScore:
         """Reconstruction and residual side by side (n, 2 d) of X (n, d); `rows` are X
         as the transformer takes them."""
         R = _reconstructed(transformer, rows)
-        return np.hstack([R, X - R])
+        # A missing entry is as reconstructed.
+        return np.hstack([R, np.nan_to_num(X - R)])
 
     def fit(self, X, views, unseen, random_state):
         """Fit both distances.
@@ -117,7 +135,7 @@ class DistanceScore:
         # left out more of a group.
         terms = self._logarithms(*distances)
         self._reference_terms = terms[self._references]
-        self._usual_terms = np.median(terms, axis=0)
+        self._usual_terms = np.quantile(terms, _USUAL, axis=0)
         self._upper, self._fence = fence(as_new.mean(1))
         return self._scores(as_new, neighbours)
 
@@ -186,7 +204,7 @@ class ReconstructionScore:
     @staticmethod
     def view(transformer, X, rows):
         """Residuals (n, d) of X (n, d); `rows` are X as the transformer takes them."""
-        return X - _reconstructed(transformer, rows)
+        return np.nan_to_num(X - _reconstructed(transformer, rows))
 
     def fit(self, X, views, unseen, random_state):
         """Learn the usual sizes; views are residuals: see `DistanceScore.fit`."""
@@ -248,6 +266,13 @@ class LikelihoodScore:
     def total(self, X, views):
         """Return the outlier scores (n,) of X (n, d)."""
         return self.terms(X, views)[:, 0]
+
+
+SCORES = {
+    "distances": DistanceScore,
+    "reconstruction": ReconstructionScore,
+    "likelihood": LikelihoodScore,
+}
 
 
 def _reconstructed(transformer, rows):
