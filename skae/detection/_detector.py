@@ -111,9 +111,9 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     contamination : "auto" or float, default="auto"
         Fraction of outliers among the training rows, within (0, 0.5]. "auto" sets the
         threshold to an upper fence of the outlier scores of training rows [3]_, 1.25
-        interquartile ranges above the upper quartile. The scores are those of new rows:
-        each half of the rows is scored by a fit to the other half, which takes as long
-        again as the fit. Of few rows, a quarter may be outliers.
+        interquartile ranges above the upper quartile, or 1.5 for other scores than
+        distances. The scores are those of new rows: each half is scored by a fit to the
+        other, for as long again. Of few rows, a quarter may be outliers.
     random_state : int, RandomState instance or None, default=None
         Generator of the seeds of the transformers, of references and of halves. An int
         gives equal bits on the same machine.
@@ -246,8 +246,10 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         self._fitted_score = self._new_score().fit(X, views, unseen, random_state)
         scores_as_new = self._fitted_score.calibrate(X, views, as_new)
         scores = self._fitted_score.total(X, views)
+        n_ranges = self._fitted_score.n_ranges
+        highest = threshold(scores, scores_as_new, n_ranges, self.contamination)
         # A Python float, which leaves scores of float32 as they are.
-        self.offset_ = -float(threshold(scores, scores_as_new, self.contamination))
+        self.offset_ = -float(highest)
         if self.outlier_score == "distances":
             self._count_neighbors()
         return self

@@ -3,8 +3,9 @@
 A score is fitted to training rows, to their views, an array of each transformer's
 answers, and to the views by transformers that had not seen the rows. It has
 `terms`, the values that a score is made of; `calibrate`, which takes the terms of
-training rows as if they were new, and returns their scores; `total`, the scores; and
-`by_feature`, their summands. Shapes: n rows, d features, k neighbours, m views.
+training rows as if they were new, and returns their scores; `total`, the scores;
+`by_feature`, their summands; and `n_ranges`, by which the threshold is above the upper
+quartile. Shapes: n rows, d features, k neighbours, m views.
 """
 
 import numpy as np
@@ -20,9 +21,10 @@ from skae.detection._distances import (
 # search by brute force is proportional to it.
 _N_REFERENCES = 10_000
 
-# Interquartile ranges between the upper quartile of the scores and the threshold: 1 %
-# of normal values are above. Tukey's 1.5 are too many where groups lower the scores.
-_FENCE = 1.25
+# Interquartile ranges between the upper quartile of the scores and the threshold, which
+# is Tukey's fence; fewer where groups lower the scores: 1 % of normal values are above.
+_FENCE = 1.5
+_FENCE_OF_DISTANCES = 1.25
 
 # Part of the way from the upper quartile to the fence, in which scores of groups end.
 _NEAR_THE_FENCE = 0.1
@@ -43,15 +45,15 @@ _RESIDUAL = 0.5
 _SMALLEST = 1e-3
 
 
-def fence(scores):
+def fence(scores, n_ranges):
     """Upper quartile of scores (n,), and the fence above it."""
     # The largest score of three quarters of the rows: of eight, the usual quantile
     # is between it and the next one, which may be an outlier's.
     upper = np.quantile(scores, 0.75, method="inverted_cdf")
-    return upper, upper + _FENCE * (upper - np.quantile(scores, 0.25))
+    return upper, upper + n_ranges * (upper - np.quantile(scores, 0.25))
 
 
-def threshold(scores, scores_as_new, contamination):
+def threshold(scores, scores_as_new, n_ranges, contamination):
     """Outlier score above which a row is an outlier.
 
     Both kinds of scores (n,) are of the training rows: as they are, and as if they
@@ -62,7 +64,7 @@ def threshold(scores, scores_as_new, contamination):
         return np.quantile(scores, 1 - contamination)
     # Training rows are nearer than new rows to what was fitted to them; where they are
     # few for their features, a fence of theirs would exclude most new rows.
-    return fence(scores_as_new)[1]
+    return fence(scores_as_new, n_ranges)[1]
 
 
 class DistanceScore:
@@ -79,6 +81,8 @@ class DistanceScore:
     trim : float
         Fraction of the rows that the Mahalanobis distances are fitted without.
     """
+
+    n_ranges = _FENCE_OF_DISTANCES
 
     def __init__(self, n_neighbors, trim):
         self.n_neighbors = n_neighbors
@@ -136,7 +140,7 @@ class DistanceScore:
         terms = self._logarithms(*distances)
         self._reference_terms = terms[self._references]
         self._usual_terms = np.quantile(terms, _USUAL, axis=0)
-        self._upper, self._fence = fence(as_new.mean(1))
+        self._upper, self._fence = fence(as_new.mean(1), self.n_ranges)
         return self._scores(as_new, neighbours)
 
     def total(self, X, views):
@@ -198,6 +202,8 @@ class ReconstructionScore:
         Fraction of the rows, the farthest ones, that usual sizes are means without.
     """
 
+    n_ranges = _FENCE
+
     def __init__(self, n_neighbors, trim):
         self.trim = trim
 
@@ -242,6 +248,8 @@ class LikelihoodScore:
     n_neighbors, trim
         Ignored.
     """
+
+    n_ranges = _FENCE
 
     def __init__(self, n_neighbors, trim):
         pass
