@@ -15,11 +15,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 
 from skae import AutoencoderDetector, AutoencoderTransformer, VAETransformer
-from skae.detection._scores import (
+from skae.detection._distances import (
     NeighbourDistance,
-    OutlierScore,
     QuadraticDistance,
     most_concentrated,
 )
@@ -45,39 +45,26 @@ def strange_rows(curved):
 
 def test_without_a_residual_the_score_is_mahalanobis_and_neighbours(curved):
     X_train, X = curved[:300], np.vstack([curved[300:], strange_rows(curved)])
-    scores = detector(trim=0, n_neighbors=5).fit(X_train).score_samples(X)
+    scores = -detector(trim=0, n_neighbors=5).fit(X_train).score_samples(X)
 
     model = LedoitWolf().fit(np.hstack([X_train, np.zeros_like(X_train)]))
     quadratic = [
         model.mahalanobis(np.hstack([Z, np.zeros_like(Z)])) for Z in (X_train, X)
     ]
-    index = NearestNeighbors(n_neighbors=5).fit(X_train)
-    near = [(index.kneighbors(Z)[0] ** 2).mean(1) for Z in (None, X)]
-    far, sparse = (set(np.argsort(old)[-60:]) for old, _ in (quadratic, near))
-    neighbours = index.kneighbors(return_distance=False)
-    trust = np.mean([j in far for i in far & sparse for j in neighbours[i]])
-    assert 0.2 < trust < 0.9
+    # A training row is its own nearest one, and that of any row is left out.
+    index = NearestNeighbors(n_neighbors=6).fit(X_train)
+    near = [(index.kneighbors(Z)[0][:, 1:] ** 2).mean(1) for Z in (X_train, X)]
     truth = sum(
         weight * np.log2(1 + new / old.mean())
-        for weight, (old, new) in ((1 - trust, quadratic), (trust, near))
+        for weight, (old, new) in ((0.5, quadratic), (0.5, near))
     )
-    np.testing.assert_allclose(-scores, truth, rtol=1e-6)
-
-
-def test_neighbours_are_not_trusted_in_noise():
-    rng = np.random.default_rng(0)
-    plane = rng.normal(size=(500, 2)) * [3, 1]
-    noise = 2 * rng.normal(size=(500, 60))
-
-    def trust(X):
-        distances = OutlierScore(5)
-        distances.fit(X, [X], np.arange(len(X)), None)
-        return distances._weights[0]
-
-    assert trust(plane) > 0.6
-    assert trust(np.hstack([plane, noise])) < 0.2
-    twice = np.repeat(np.hstack([plane, noise]), 2, axis=0)
-    assert trust(twice) < 0.2
+    usual = truth < 1
+    assert usual.sum() > 30
+    np.testing.assert_allclose(scores[usual], truth[usual], rtol=1e-6)
+    assert (scores[~usual] < truth[~usual] + 1e-6).all()
+    # Their neighbours are usual: neither are they in a group.
+    far = truth > np.quantile(truth, 0.95)
+    np.testing.assert_allclose(scores[far], truth[far], rtol=0.1)
 
 
 @pytest.mark.parametrize("n_rows", [5, 100])
@@ -90,18 +77,30 @@ def test_quadratic_distance_is_that_of_the_shrunk_covariance(n_rows):
     np.testing.assert_allclose(squares.sum(1), truth)
 
 
+@pytest.mark.parametrize("axis", [[1, 0], [1, 1], [1, 0.3]])
+@pytest.mark.parametrize("n_rows", [2, 40])
+def test_rounding_is_near_and_what_leaves_the_span_is_far(n_rows, axis):
+    """Rows of -1 and 1 shrink nothing: what is beside them did not count at all."""
+    axis = 1e8 * np.array(axis)
+    V = np.outer(np.tile([-1.0, 1.0], n_rows // 2), axis)
+    model = QuadraticDistance().fit(V)
+    beside = np.array([axis[1], -axis[0]])
+    for distance, low, high in ((0, 1, 1), (1e-14, 1, 1), (1e-5, 30, np.inf)):
+        squares = model.by_column(V + distance * beside).sum(1)
+        assert low - 1e-6 <= squares.min() and squares.max() <= high + 1e-6
+
+
 def test_a_row_is_not_its_own_neighbour():
     X = np.array([[0.0], [1.0], [3.0], [3.0]])
     near = NeighbourDistance(1).fit(X)
-    squares, neighbours, is_copy = near.find(X)
-    np.testing.assert_array_equal(squares[:, 0], [1, 1, 0, 0])
-    np.testing.assert_array_equal(is_copy[:, 0], [False, False, True, True])
-    np.testing.assert_array_equal(neighbours[:, 0] % 3, [1, 0, 0, 0])  # 2 and 3 equal
-    np.testing.assert_array_equal(near.find(np.array([[5.0]]))[0], [[4]])
+    squares, neighbours = near.find(X)
+    assert_array_equal(squares[:, 0], [1, 1, 0, 0])
+    assert_array_equal(neighbours[:, 0] % 3, [1, 0, 0, 0])  # 2 and 3 equal
+    assert_array_equal(near.find(np.array([[5.0]]))[0], [[4]])
 
 
 def test_usual_rows_have_an_outlier_score_of_about_one(curved):
-    scores, _ = OutlierScore(5).fit(curved, [curved], np.arange(0, 400, 2), None)
+    scores = -detector().fit(curved).score_samples(curved)
     assert np.median(scores) == pytest.approx(1, abs=0.2)
 
 
@@ -178,7 +177,9 @@ def test_contamination_is_the_share_of_training_rows_flagged(curved, share):
 
 
 def test_auto_flags_few_of_clean_rows_and_most_of_strange_ones(curved):
-    strange = curved[:40] + 6 * curved.std(0) * np.sign(curved[:40])
+    rng = np.random.default_rng(0)
+    distances = rng.uniform(5, 20, size=(40, 1))  # no two are alike
+    strange = curved[:40] + distances * curved.std(0) * rng.normal(size=(40, 8))
     X = np.vstack([curved, strange])
     flags = detector().fit_predict(X)
     assert (flags[:400] == -1).mean() < 0.1
@@ -191,7 +192,116 @@ def test_auto_flags_few_new_rows_however_wide(n_features):
     X = np.random.default_rng(0).normal(size=(600, n_features))
     model = detector().fit(X[:300])
     assert (model.predict(X[300:]) == -1).mean() < 0.05
-    assert (model.predict(2 * X[300:]) == -1).mean() > 0.5
+    assert (model.predict(3 * X[300:]) == -1).mean() > 0.5
+
+
+def low_rank(rng, n, d):
+    waves = np.sin(np.outer(np.arange(1, 6), np.arange(d)))
+    return rng.normal(size=(n, 5)) @ waves + rng.normal(size=(n, d))
+
+
+def bernoulli(rng, n, d):
+    return (rng.random((n, d)) < np.linspace(0.1, 0.5, d)).astype(float)
+
+
+def lognormal(rng, n, d):
+    return np.exp(rng.normal(size=(n, d)))
+
+
+def correlated(rng, n, d):
+    return rng.normal(size=(n, 1)) + 0.1 * rng.normal(size=(n, d))
+
+
+@pytest.mark.parametrize(
+    "draw, n_features",
+    [(low_rank, 200), (bernoulli, 20), (lognormal, 8), (correlated, 20)],
+)
+def test_auto_flags_few_new_rows_whatever_the_transformer_has_learned(draw, n_features):
+    """The threshold knew how well the transformer knows training rows: 0.4 to 0.9."""
+    rng = np.random.default_rng(0)
+    X, new = draw(rng, 100, n_features), draw(rng, 400, n_features)
+    overfitted = AutoencoderTransformer(60, max_iter=20, hidden_layer_sizes=(64,))
+    assert (detector(overfitted).fit(X).predict(new) == -1).mean() < 0.1
+
+
+def one_hot(rng, n, fraction):
+    level = np.where(rng.random(n) < fraction, 2, rng.integers(0, 2, n))
+    return np.hstack([rng.normal(size=(n, 6)), np.eye(3)[level] / 0.3]), level == 2
+
+
+def small_cluster(rng, n, fraction):
+    is_far = rng.random(n) < fraction
+    return rng.normal(size=(n, 6)) + 5 * is_far[:, None], is_far
+
+
+@pytest.mark.parametrize("draw", [one_hot, small_cluster])
+@pytest.mark.parametrize("fraction", [0.05, 0.15])
+def test_a_group_among_the_training_rows_is_not_outlying(draw, fraction):
+    """All of a rare level's rows were outliers: the covariance had seen none."""
+    rng = np.random.default_rng(0)
+    X, _ = draw(rng, 500, fraction)
+    new, is_rare = draw(rng, 2000, fraction)
+    model = detector().fit(X)
+    flags, scores = model.predict(new) == -1, -model.score_samples(new)
+    assert flags[is_rare].mean() < 0.1 and flags[~is_rare].mean() < 0.05
+    # Other far rows are outliers as before, and the group is farther than usual rows.
+    far = new + 4 * rng.normal(size=new.shape)
+    assert (model.predict(far) == -1).mean() > 0.9
+    assert np.median(scores[is_rare]) > np.median(scores[~is_rare])
+
+
+def test_a_row_next_to_a_training_row_scores_like_it(curved):
+    """A copy was left out as if it were the row itself, a row 1e-9 away was not."""
+    model = detector(PCA(3)).fit(curved)
+    scores = model.score_samples(curved)
+    np.testing.assert_allclose(model.score_samples(curved + 1e-9), scores, rtol=1e-6)
+
+
+# Other scores.
+
+
+def test_reconstruction_is_the_squared_residual_in_usual_sizes_of_new_rows(curved):
+    """Against PCA by hand: usual sizes from halves that have not seen the rows."""
+    X, new = curved[:300], curved[300:]
+    scores = detector(PCA(3), outlier_score="reconstruction", trim=0).fit(X)
+    pca = PCA(3).fit(X)
+    squares = (new - pca.inverse_transform(pca.transform(new))) ** 2
+    parts = scores.explain(new)
+    sizes = squares / parts / X.shape[1]
+    np.testing.assert_allclose(sizes, np.tile(sizes[0], (100, 1)))
+    # PCA of other halves: about the same.
+    np.testing.assert_allclose(sizes[0], squares.mean(0), rtol=0.4)
+    np.testing.assert_allclose(parts.sum(1), -scores.score_samples(new))
+    assert (scores.predict(new) == -1).mean() < 0.1
+    assert (scores.predict(strange_rows(curved)) == -1).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    "transformer", [PCA(3), VAETransformer(2, max_iter=1, hidden_layer_sizes=(4,))]
+)
+def test_likelihood_is_that_of_the_transformer(curved, transformer):
+    model = detector(transformer, outlier_score="likelihood", n_estimators=2).fit(
+        curved
+    )
+    truth = np.mean([t.score_samples(curved) for t in model.transformers_], axis=0)
+    np.testing.assert_allclose(model.score_samples(curved), truth)
+    assert (model.predict(curved) == -1).mean() < 0.1
+    assert not hasattr(model, "explain")
+    with pytest.raises(AttributeError, match="no attribute 'explain'") as raised:
+        model.explain(curved)
+    assert "no sum over features" in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "score, kind",
+    [("reconstruction", AutoencoderTransformer), ("likelihood", VAETransformer)],
+)
+def test_a_score_has_a_transformer_of_its_own(curved, score, kind):
+    model = AutoencoderDetector(outlier_score=score, random_state=0).fit(
+        curved[:10, :4]
+    )
+    assert isinstance(model.transformers_[0], kind)
+    assert model.transformers_[0].n_components == 1  # a quarter of the features
 
 
 # The last two rows are outliers: the toy of scikit-learn's isolation forest and LOF.
@@ -277,17 +387,20 @@ def test_an_ensemble_averages_the_distances_of_its_members(curved):
     transformer = AutoencoderTransformer(3, max_iter=2)
     model = detector(transformer, n_estimators=3, trim=0).fit(curved)
     assert len(model.transformers_) == 3
-    views = model._views(curved)
+    views = model._views(curved, model.transformers_)
     assert np.abs(views[0] - views[1]).max() > 1e-3
-    everything = np.arange(len(curved))
-    scores, _ = OutlierScore(5).fit(curved, views, everything, None)
-    np.testing.assert_allclose(-model.score_samples(curved), scores)
+    truth = -model.score_samples(curved)
+    squares = [QuadraticDistance().fit(view).by_column(view).sum(1) for view in views]
+    score = model._fitted_score
+    sizes = (score.terms(curved, views)[:, 1], np.mean(squares, axis=0))
+    np.testing.assert_allclose(sizes[0], np.log2(1 + sizes[1] / sizes[1].mean()))
+    assert np.median(truth) == pytest.approx(1, abs=0.2)
 
 
 def test_of_many_rows_some_are_compared_with(monkeypatch, curved):
     monkeypatch.setattr("skae.detection._scores._N_REFERENCES", 100)
     model = detector(n_neighbors=5).fit(curved)
-    assert len(model._outlier_score._near._rows) == 100
+    assert len(model._fitted_score._near._rows) == 100
     again = detector(n_neighbors=5).fit(curved)
     np.testing.assert_array_equal(
         model.score_samples(curved), again.score_samples(curved)
@@ -363,6 +476,26 @@ def test_a_frozen_transformer_is_used_as_it_is(curved, wrap):
         AutoencoderDetector(wrap(FrozenEstimator(PCA(2)))).fit(curved)
 
 
+@pytest.mark.parametrize("score", ["distances", "reconstruction", "likelihood"])
+def test_missing_entries_are_taken_where_the_transformer_takes_them(curved, score):
+    X = curved[:100].copy()
+    X[::3, 2] = np.nan
+    transformer = VAETransformer(2, max_iter=1, hidden_layer_sizes=(4,), allow_nan=True)
+    model = detector(transformer, outlier_score=score).fit(X)
+    scores = model.score_samples(X)
+    assert get_tags(model).input_tags.allow_nan and np.isfinite(scores).all()
+    strange = np.where(np.isnan(X), X, X + 50 * curved.std(0))
+    assert model.score_samples(strange).max() < scores.min()
+    if score == "distances":
+        parts = model.explain(X)
+        np.testing.assert_allclose(parts.sum(1), -scores)
+        filled = model.transformers_[0].impute(X)
+        near = model._fitted_score._near._rows[:, :8]
+        assert_array_equal(near, filled)
+    with pytest.raises(ValueError, match="NaN"):
+        detector(PCA(2), outlier_score=score).fit(X)
+
+
 # Bad input.
 
 
@@ -386,6 +519,7 @@ class OneWay(TransformerMixin, BaseEstimator):
 @pytest.mark.parametrize(
     "parameters, message",
     [
+        ({"outlier_score": "error"}, "'outlier_score' parameter"),
         ({"trim": 0.5}, "'trim' parameter"),
         ({"contamination": 0.0}, "'contamination' parameter"),
         ({"contamination": "always"}, "'contamination' parameter"),
@@ -410,3 +544,5 @@ def test_bad_rows_are_named_before_training(curved):
 def test_a_transformer_that_cannot_decode_is_refused(curved):
     with pytest.raises(TypeError, match="no inverse_transform"):
         AutoencoderDetector(OneWay()).fit(curved)
+    with pytest.raises(TypeError, match="no score_samples"):
+        AutoencoderDetector(OneWay(), outlier_score="likelihood").fit(curved)

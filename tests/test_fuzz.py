@@ -288,6 +288,7 @@ def cases(draw):
     if around == "detector":
         estimator = AutoencoderDetector(
             draw(st.sampled_from([None, estimator])),
+            outlier_score=draw(mostly("distances", "reconstruction", "likelihood")),
             n_neighbors=draw(mostly(5, 1, 100)),
             trim=draw(mostly(0.2, 0.0, 0.49)),
             contamination=draw(mostly("auto", 0.1)),

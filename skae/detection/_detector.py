@@ -4,8 +4,10 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin, clone
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.model_selection import KFold
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import (
     ADAPTERS_MANAGER,
@@ -15,17 +17,31 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
-from skae.detection._scores import OutlierScore, most_concentrated
-from skae.transformers import AutoencoderTransformer
+from skae.detection._scores import SCORES, threshold
+from skae.detection._transformers import make_transformer, with_seed
 from skae.transformers._apply import all_or_nothing
 
-# Interquartile ranges between the upper quartile of the training scores and the
-# threshold: Tukey's fence, above which 0.35 % of normal values are.
-_FENCE = 1.5
+# Parts of the rows, each of which is scored by what is fitted to the others: two, so
+# that a fit takes at most twice as long.
+_N_PARTS = 2
+
+# Of up to so few rows each is a part, scored by what the same transformers make of it:
+# a fifth of them may be what the others hang on, and networks learn nothing of half.
+_FEW_ROWS = 20
 
 # Largest absolute value of an entry. Squared covariances are fourth powers of entries,
 # and must have a sum in float64, whose largest number is 1.8e308.
 _LARGEST = 1e60
+
+
+def _explains(detector):
+    """Check for `available_if`: only a likelihood isn't a sum over features."""
+    if detector.outlier_score == "likelihood":
+        raise AttributeError(
+            'outlier_score="likelihood" has no explain: '
+            "a likelihood is no sum over features."
+        )
+    return True
 
 
 class AutoencoderDetector(OutlierMixin, BaseEstimator):
@@ -34,24 +50,27 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     A row `x` has a reconstruction :math:`\hat x`, decoded from its code, and a residual
     :math:`r = x - \hat x`. Its outlier score is
 
-    .. math:: s(x) = (1 - t) \log_2 \left( 1 + \frac{q(\hat x, r)}{\bar q} \right)
-        + t \log_2 \left( 1 + \frac{d(x)}{\bar d} \right)
+    .. math:: s(x) = \tfrac{1}{2} \log_2 \left( 1 + \frac{q(\hat x, r)}{\bar q} \right)
+        + \tfrac{1}{2} \log_2 \left( 1 + \frac{d(x, r)}{\bar d} \right)
 
     where `q` is the squared Mahalanobis distance of reconstruction and residual side by
-    side, so that each of them is measured by its usual size, and `d` is the mean
-    squared distance from the nearest training rows [1]_, which follows densities of any
-    shape. The bars are means over the rows that each distance is fitted to: a row at
-    the mean of both has a score of 1. With logarithms, neither distance hides the
-    other.
-
-    The weight `t` is the larger, the more informative neighbours are. Among the
-    neighbours of the training rows in the farthest fifth by both distances, it is the
-    fraction of rows in the farthest fifth by `q`. Where many features are noise, all
-    rows have the same few, central rows for neighbours [4]_, and `t` is low.
+    side, and `d` is the mean squared distance from the nearest training rows [1]_, of
+    rows beside half of their residuals. The residual of a feature counts in the usual
+    sizes of those of rows that the autoencoder has not seen. The bars are means over
+    the rows that each distance is fitted to: a row at the mean of both has a score of
+    1. With logarithms, neither distance hides the other.
 
     The autoencoder and the neighbours see all training rows. The Mahalanobis distance
     is robust: it is fitted without the training rows that are farthest by such a
-    distance [2]_.
+    distance [2]_. It may lack a whole group then, the rows of a rare category say. So
+    where most neighbours of a row are as far as the row, this is taken off its score,
+    not below rows that are no outliers: groups of training rows larger than
+    `n_neighbors` are none, however far, but stay farther than usual rows.
+
+    What the autoencoder gives is little: untrained, where it is PCA, the mean AUROC of
+    20 tables is nearly the same, but for one whose residuals are all that matters.
+    The robust distance makes the difference from neighbours alone, where outliers are
+    among the training rows.
 
     Like PCA, the scores depend on the scale of the features: scale these in a step
     before.
@@ -61,30 +80,42 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     transformer : transformer or None, default=None
         Model that encodes and decodes rows: :class:`AutoencoderTransformer`,
         :class:`VAETransformer`, or any other with `fit`, `transform` and
-        `inverse_transform`. It is cloned, and its `random_state` is replaced. None is a
-        denoising autoencoder, mostly with more latents than features, whose residual
-        says how well each feature follows from the others:
-        ``AutoencoderTransformer(64, hidden_layer_sizes=(256,), noise="swap",
-        noise_level=0.2)``.
+        `inverse_transform`, or `score_samples` for a likelihood. It is cloned, and its
+        `random_state` is replaced. None is a denoising autoencoder, mostly with more
+        latents than features, whose residual says how well each feature follows from
+        the others: ``AutoencoderTransformer(64, hidden_layer_sizes=(256,),
+        noise="swap", noise_level=0.2)``. With other scores it is an
+        :class:`AutoencoderTransformer` or, for a likelihood, a :class:`VAETransformer`,
+        with a quarter as many latents as features.
+    outlier_score : {"distances", "reconstruction", "likelihood"}, \
+            default="distances"
+        What the outlier score is:
+
+        - "distances": `s` as above;
+        - "reconstruction": the mean over features of the squared residual in its usual
+          size, which is the mean of rows that the transformer has not seen;
+        - "likelihood": minus the `score_samples` of the transformer.
     n_neighbors : int, default=5
         Nearest training rows that a row is compared with. Small numbers resolve the
         finest structure; a group of more outliers than this hides its members. Where
-        there are fewer other rows, it is their number, with a warning.
+        there are fewer other rows, it is their number, with a warning. Only
+        "distances" has any.
     trim : float, default=0.2
         Fraction of the training rows, the farthest ones, that the Mahalanobis distance
-        is fitted without, within [0, 0.5); their number is rounded. A smaller group, a
-        rare category say, may be left out as a whole, and its rows are outliers then. 0
-        is for training rows that are known to be clean.
+        is fitted without, or that usual sizes of residuals are means without, within
+        [0, 0.5); their number is rounded. 0 is for training rows that are known to be
+        clean. A likelihood has no such rows.
     n_estimators : int, default=1
-        Autoencoders, each from a seed of its own, whose distances are averaged.
+        Transformers, each from a seed of its own, whose distances, squared residuals or
+        likelihoods are averaged.
     contamination : "auto" or float, default="auto"
         Fraction of outliers among the training rows, within (0, 0.5]. "auto" sets the
-        threshold to the upper fence of the outlier scores of training rows [3]_, 1.5
-        interquartile ranges above the upper quartile. The scores are those of new rows,
-        by cross-validation of the Mahalanobis distance. Of few rows, a quarter may be
-        outliers.
+        threshold to an upper fence of the outlier scores of training rows [3]_, 1.25
+        interquartile ranges above the upper quartile, or 1.5 for other scores than
+        distances. The scores are those of new rows: each half is scored by a fit to the
+        other, for as long again. Of few rows, a quarter may be outliers.
     random_state : int, RandomState instance or None, default=None
-        Generator of the seeds of the autoencoders, of references and of folds. An int
+        Generator of the seeds of the transformers, of references and of halves. An int
         gives equal bits on the same machine.
 
     Attributes
@@ -92,7 +123,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     transformers_ : list of transformers
         The fitted transformers, `n_estimators` of them.
     n_neighbors_ : int
-        Nearest training rows that a row is compared with.
+        Nearest training rows that a row is compared with; only with "distances".
     offset_ : float
         Threshold of `score_samples`, below which rows are outliers;
         ``decision_function`` is ``score_samples`` minus this.
@@ -112,10 +143,14 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     there is no residual, and `q` is the Mahalanobis distance of the row, its covariance
     shrunk towards a multiple of the identity (Ledoit and Wolf). Neighbours are searched
     among at most 10,000 training rows, drawn at random. A training row is not compared
-    with itself, nor is a new row with one that equals it. Where `trim` would leave
+    with itself, which is its nearest one, nor any row with its very nearest one: a row
+    next to a training row scores like that. Up to 20 rows are not halved; each is
+    scored by distances fitted to the others. Where `trim` would leave
     fewer than two rows a feature, it leaves out none: so few rows do not show which of
-    them are far. Values beyond 1e60 count as 1e60. All is computed in float64; scores
-    of float32 rows are float32. A transformer may name columns where X is a frame.
+    them are far. Where the transformer takes missing entries, they have no residual,
+    and distances are those of rows that its `impute` completes. Values beyond 1e60
+    count as 1e60. All is computed in float64; scores of float32 rows are float32. A
+    transformer may name columns where X is a frame.
 
     References
     ----------
@@ -124,9 +159,6 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
     .. [2] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the
        minimum covariance determinant estimator. Technometrics, 41(3), 212-223.
     .. [3] Tukey, J. W. (1977). Exploratory data analysis. Addison-Wesley.
-    .. [4] Radovanovic, M., Nanopoulos, A. and Ivanovic, M. (2010). Hubs in space:
-       popular nearest neighbors in high-dimensional data. Journal of Machine Learning
-       Research, 11, 2487-2531.
 
     Examples
     --------
@@ -146,6 +178,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "transformer": [None, BaseEstimator],
+        "outlier_score": [StrOptions(set(SCORES))],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "trim": [Interval(Real, 0, 0.5, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
@@ -157,6 +190,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         self,
         transformer=None,
         *,
+        outlier_score="distances",
         n_neighbors=5,
         trim=0.2,
         n_estimators=1,
@@ -164,6 +198,7 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         random_state=None,
     ):
         self.transformer = transformer
+        self.outlier_score = outlier_score
         self.n_neighbors = n_neighbors
         self.trim = trim
         self.n_estimators = n_estimators
@@ -192,36 +227,44 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         TypeError
             If the transformer cannot decode.
         ValueError
-            If X is not finite, dense and numeric, or has fewer than two rows.
+            If X is not finite, dense and numeric, or has fewer than two rows. NaN may
+            be in it where the transformer takes it, and has `impute` for distances.
         """
         # Of "pandas" or "polars", where `_validate` finds names for the columns too.
         self._frames = ADAPTERS_MANAGER.adapters.get(type(X).__module__.split(".")[0])
+        self._takes_nan = self.__sklearn_tags__().input_tags.allow_nan
         X = self._validate(X, reset=True, ensure_min_samples=2)
-        transformer = self._checked_transformer()
+        transformer = make_transformer(
+            self.transformer, self.outlier_score, self.n_features_in_
+        )
         random_state = check_random_state(self.random_state)
-        # By the rows themselves, whatever the autoencoder makes of outliers.
-        rest = most_concentrated(X, self.trim)
         # On all rows: unlike a covariance, a network hardly learns a few outliers.
-        self.transformers_ = [
-            # With a y, which frozen estimators ask for.
-            _with_seed(transformer, random_state).fit(self._named(X), None)
-            for _ in range(self.n_estimators)
-        ]
-        self._outlier_score = OutlierScore(self.n_neighbors)
-        views = self._views(X)
-        scores = self._outlier_score.fit(X, views, rest, random_state)
-        self.n_neighbors_ = self._outlier_score.n_neighbors_
+        self.transformers_ = self._fitted(transformer, X, random_state)
+        views = self._views(X, self.transformers_)
+        unseen, as_new = self._as_new(transformer, X, views, random_state)
+        X = self._completed(X, self.transformers_)
+        self._fitted_score = self._new_score().fit(X, views, unseen, random_state)
+        scores_as_new = self._fitted_score.calibrate(X, views, as_new)
+        scores = self._fitted_score.total(X, views)
+        n_ranges = self._fitted_score.n_ranges
+        highest = threshold(scores, scores_as_new, n_ranges, self.contamination)
+        # A Python float, which leaves scores of float32 as they are.
+        self.offset_ = -float(highest)
+        if self.outlier_score == "distances":
+            self._count_neighbors()
+        return self
+
+    def _count_neighbors(self):
+        """Learn how many neighbours there are; warn where they are fewer than asked."""
+        self.n_neighbors_ = self._fitted_score.n_neighbors_
         if self.n_neighbors_ < self.n_neighbors:
             warnings.warn(
                 f"n_neighbors ({self.n_neighbors}) is greater than the number of other "
                 "rows. n_neighbors will be set to (n_samples - 1), "
                 f"{self.n_neighbors_}.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        # A Python float, which leaves scores of float32 as they are.
-        self.offset_ = -float(self._threshold(*scores))
-        return self
 
     def score_samples(self, X):
         """Return minus the outlier score of each row.
@@ -234,8 +277,9 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            About -1 for a usual row, lower for an outlier; without units. float32
-            where X is, or else float64.
+            About -1 for a usual row, lower for an outlier, without units; for
+            ``outlier_score="likelihood"`` the mean log likelihood. float32 where X is,
+            or else float64.
         """
         return self._score_samples(X).astype(_dtype_of(X), copy=False)
 
@@ -270,8 +314,12 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    @available_if(_explains)
     def explain(self, X):
         """Return the contributions of features to the outlier score of each row.
+
+        With ``outlier_score="reconstruction"`` they are the squared residuals in usual
+        sizes. A likelihood is no sum over features, and has no `explain`.
 
         Squared distances from neighbours are sums over features already. The squared
         Mahalanobis distance is the squared norm of the row times the symmetric root of
@@ -297,22 +345,48 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
            individual variables to a quadratic form. Australian & New Zealand Journal
            of Statistics, 58(1), 99-119.
         """
-        return self._explain(X).astype(_dtype_of(X), copy=False)
+        rows, views = self._rows_and_views(X)
+        parts = self._fitted_score.by_feature(rows, views)
+        return parts.astype(_dtype_of(X), copy=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # Distances compare rows that are completed.
+        completes = self.outlier_score != "distances" or hasattr(
+            self.transformer, "impute"
+        )
+        tags.input_tags.allow_nan = (
+            self.transformer is not None
+            and completes
+            and get_tags(self.transformer).input_tags.allow_nan
+        )
+        return tags
 
     def _score_samples(self, X):
         """`score_samples` in float64."""
-        return -self._explain(X).sum(1)
+        X, views = self._rows_and_views(X)
+        return -self._fitted_score.total(X, views)
 
-    def _explain(self, X):
-        """`explain` in float64."""
+    def _rows_and_views(self, X):
+        """X (n, d) as it is compared, and its views."""
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return self._outlier_score.by_feature(X, self._views(X))
+        views = self._views(X, self.transformers_)
+        return self._completed(X, self.transformers_), views
 
     def _validate(self, X, **options):
         """Rows (n, d), float64, clipped to the range in which distances are finite."""
+        options["ensure_all_finite"] = "allow-nan" if self._takes_nan else True
         X = validate_data(self, X, dtype=np.float64, order="C", **options)
         return X.clip(-_LARGEST, _LARGEST)
+
+    def _completed(self, X, transformers):
+        """X (n, d) with the means of what transformers impute for missing entries."""
+        # Only distances compare rows, beside what is made of them.
+        if self.outlier_score != "distances" or not np.isnan(X).any():
+            return X
+        rows = self._named(X)
+        return np.mean([np.asarray(t.impute(rows)) for t in transformers], axis=0)
 
     def _named(self, X):
         """X (n, d) as a frame, where the detector was fitted to one with names."""
@@ -320,44 +394,51 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
             return X
         return self._frames.create_container(X, X, columns=self.feature_names_in_)
 
-    def _checked_transformer(self):
-        """The transformer, or the default one; not cloned yet."""
-        # Wide, with one hidden layer and swap noise: chosen in docs/defaults.md.
-        if self.transformer is None:
-            return AutoencoderTransformer(
-                64, hidden_layer_sizes=(256,), noise="swap", noise_level=0.2
-            )
-        for method in ("fit", "transform", "inverse_transform"):
-            if not hasattr(self.transformer, method):
-                raise TypeError(
-                    f"transformer must have fit, transform and inverse_transform; "
-                    f"{self.transformer!r} has no {method}."
-                )
-        return self.transformer
+    def _fitted(self, transformer, X, random_state):
+        """List of clones of the transformer, with seeds of their own, fitted to X."""
+        rows = self._named(X)
+        # With a y, which frozen estimators ask for.
+        return [
+            with_seed(transformer, random_state).fit(rows, None)
+            for _ in range(self.n_estimators)
+        ]
 
-    def _views(self, X):
-        """List of reconstruction and residual side by side (n, 2 d), of each
-        transformer."""
-        named = self._named(X)
-        codes = [t.transform(named) for t in self.transformers_]
-        decoded = [t.inverse_transform(Z) for t, Z in zip(self.transformers_, codes)]
-        return [np.hstack([R, X - R]) for R in map(np.asarray, decoded)]
+    def _new_score(self):
+        """The score, not fitted."""
+        return SCORES[self.outlier_score](self.n_neighbors, self.trim)
 
-    def _threshold(self, scores, scores_as_new):
-        """Outlier score above which a row is an outlier.
+    def _views(self, X, transformers):
+        """List of what the score is of for rows X (n, d), from each transformer."""
+        rows = self._named(X)
+        return [SCORES[self.outlier_score].view(t, X, rows) for t in transformers]
 
-        Both kinds of scores (n,) are of the training rows: as they are, and as if they
-        were new.
+    def _as_new(self, transformer, X, views, random_state):
+        """What new rows would have, for each row of X (n, d) by a fit to other rows.
+
+        Returns the list of their views by transformers that have not seen them, and the
+        terms (n, ...) of their scores.
         """
-        # The fraction is one of training rows, so their own scores decide.
-        if self.contamination != "auto":
-            return np.quantile(scores, 1 - self.contamination)
-        # Where rows are few for their features, training rows are nearer to what was
-        # fitted to them than new rows, most of which a fence of theirs would exclude.
-        # The largest score of three quarters of the rows: of eight, the usual quantile
-        # is between it and the next one, which may be an outlier's.
-        upper = np.quantile(scores_as_new, 0.75, method="inverted_cdf")
-        return upper + _FENCE * (upper - np.quantile(scores_as_new, 0.25))
+        is_few = len(X) <= _FEW_ROWS
+        unseen = [np.empty_like(view) for view in views]
+        terms = [None] * len(X)
+        parts = KFold(
+            len(X) if is_few else _N_PARTS, shuffle=True, random_state=random_state
+        )
+        for kept, others in parts.split(X):
+            if is_few:
+                fitted = self.transformers_
+                seen, new = ([view[rows] for view in views] for rows in (kept, others))
+            else:
+                fitted = self._fitted(transformer, X[kept], random_state)
+                seen, new = (self._views(X[rows], fitted) for rows in (kept, others))
+            kept, asked = (self._completed(X[rows], fitted) for rows in (kept, others))
+            score = self._new_score()
+            score.fit(kept, seen, seen if is_few else new, random_state)
+            for row, found in zip(others, score.terms(asked, new)):
+                terms[row] = found
+            for view, found in zip(unseen, new):
+                view[others] = found
+        return unseen, np.stack(terms)
 
 
 def _dtype_of(X):
@@ -367,18 +448,3 @@ def _dtype_of(X):
         str(d).lower() == "float32" for d in np.atleast_1d(dtypes)
     )
     return np.float32 if is_single else np.float64
-
-
-def _with_seed(transformer, random_state):
-    """A clone whose generators, also those of nested estimators, have new seeds."""
-    transformer = clone(transformer)
-    # Sorted: the seeds must not depend on the order in which parameters are listed.
-    names = sorted(transformer.get_params())
-    seeds = {
-        name: random_state.randint(np.iinfo(np.int32).max)
-        for name in names
-        if name == "random_state" or name.endswith("__random_state")
-    }
-    # Not its result: frozen estimators, which have no seed to set, return none.
-    transformer.set_params(**seeds)
-    return transformer

@@ -1,319 +1,324 @@
-"""Outlier scores from squared distances that are sums over features.
+"""Outlier scores of rows and of what transformers make of them.
 
-Shapes: n rows, d features, k neighbours, and c = m * d columns, m of each feature.
+A score is fitted to training rows, to their views, an array of each transformer's
+answers, and to the views by transformers that had not seen the rows. It has
+`terms`, the values that a score is made of; `calibrate`, which takes the terms of
+training rows as if they were new, and returns their scores; `total`, the scores;
+`by_feature`, their summands; and `n_ranges`, by which the threshold is above the upper
+quartile. Shapes: n rows, d features, k neighbours, m views.
 """
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf_shrinkage
-from sklearn.model_selection import KFold
-from sklearn.neighbors import NearestNeighbors
+
+from skae.detection._distances import (
+    NeighbourDistance,
+    QuadraticDistance,
+    most_concentrated,
+    nearest,
+)
 
 # Largest number of reference rows, among which neighbours are searched: the time of a
 # search by brute force is proportional to it.
 _N_REFERENCES = 10_000
 
-# Iterations of fitting the covariance and finding the farthest rows: as in the first
-# stage of the fast minimum covariance determinant, few are enough.
-_N_CONCENTRATIONS = 3
+# Interquartile ranges between the upper quartile of the scores and the threshold, which
+# is Tukey's fence; fewer where groups lower the scores: 1 % of normal values are above.
+_FENCE = 1.5
+_FENCE_OF_DISTANCES = 1.25
 
-# Rows a feature, without which a covariance says too little to leave rows out by: of
-# reconstruction and residual side by side, there would be more columns than rows.
-_ROWS_A_FEATURE = 2
+# Part of the way from the upper quartile to the fence, in which scores of groups end.
+_NEAR_THE_FENCE = 0.1
 
-# Folds of the rows, each of which is scored by what is fitted to the others; of few
-# rows each is a fold: a fifth of them may be what the others hang on.
-_N_FOLDS = 5
-_FEW_ROWS = 20
+# How much of both logarithms a row may share with its neighbours. The few rows of a
+# small group may be a few times as far from each other as usual; those farther
+# away are outliers themselves. The covariance may lack a whole group.
+_MOST_OF_A_GROUP = 2, np.inf
 
-# Largest number of standard deviations: squares, and sums of them, are finite.
-_FARTHEST = 1e150
+# Quantile of the training rows up to which terms are usual, and no sign of a group.
+_USUAL = 0.7
 
-# Variances below this fraction of the largest one are rounding.
-_ROUNDING = 1e-12
+# Weight of a residual beside its row, where neighbours are searched.
+_RESIDUAL = 0.5
 
-# Largest number of elements of differences between rows and their neighbours that are
-# in memory at a time: 32 MiB in float64.
-_CHUNK = 2**22
-
-# Fraction of the rows that count as far. It must exceed that of outliers: otherwise a
-# dense group of them makes its own neighbours look informative.
-_FAR = 0.2
+# Smallest usual size of a residual, in standard deviations of its feature: float32
+# transformers round to 1e-7, and a feature may follow from others but for rounding.
+_SMALLEST = 1e-3
 
 
-def most_concentrated(X, trim):
-    """Return the indices of all rows but the farthest ones.
+def fence(scores, n_ranges):
+    """Upper quartile of scores (n,), and the fence above it."""
+    # The largest score of three quarters of the rows: of eight, the usual quantile
+    # is between it and the next one, which may be an outlier's.
+    upper = np.quantile(scores, 0.75, method="inverted_cdf")
+    return upper, upper + n_ranges * (upper - np.quantile(scores, 0.25))
 
-    Mahalanobis distances are fitted to the nearest rows and the nearest rows are found
-    by these distances, in turn [1]_; the first ones are the half that is nearest to the
-    median, by the sum of absolute differences. Where fewer than two rows a feature
-    would be left, distances say little, and none is left out.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Rows, two at least.
-    trim : float
-        Fraction of the rows to leave out; their number is rounded.
+def threshold(scores, scores_as_new, n_ranges, contamination):
+    """Outlier score above which a row is an outlier.
 
-    Returns
-    -------
-    rest : ndarray of int
-        Indices of the rows that are left, sorted; two at least.
-
-    References
-    ----------
-    .. [1] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the
-       minimum covariance determinant estimator. Technometrics, 41(3), 212-223.
+    Both kinds of scores (n,) are of the training rows: as they are, and as if they
+    were new.
     """
-    n_kept = len(X) - round(trim * len(X))
-    if n_kept == len(X) or n_kept < _ROWS_A_FEATURE * X.shape[1]:
-        return np.arange(len(X))
-    # The median is robust before any outlier is known. (n,)
-    rest = _smallest(np.abs(X - np.median(X, axis=0)).sum(1), max(2, len(X) // 2))
-    for _ in range(_N_CONCENTRATIONS):
-        # (n,), of all rows: one that was left out may come back.
-        distances = QuadraticDistance().fit(X[rest]).by_column(X).sum(1)
-        rest = _smallest(distances, n_kept)
-    return rest
+    # The fraction is one of training rows, so their own scores decide.
+    if contamination != "auto":
+        return np.quantile(scores, 1 - contamination)
+    # Training rows are nearer than new rows to what was fitted to them; where they are
+    # few for their features, a fence of theirs would exclude most new rows.
+    return fence(scores_as_new, n_ranges)[1]
 
 
-def _smallest(values, n):
-    """Sorted indices of the `n` smallest values; of equal ones, the first."""
-    return np.sort(np.argsort(values, kind="stable")[:n])
+class DistanceScore:
+    """Mean of log2(1 + distance) of two squared distances in usual sizes.
 
-
-class OutlierScore:
-    """Weighted mean of log2(1 + distance) of two squared distances in usual sizes.
-
-    The weight of the neighbours is the fraction of rows that are far in the Mahalanobis
-    distance among the neighbours of rows that are far in both. Where many features are
-    noise, the neighbours of all rows are the central ones, and it is low.
+    They are the distance from neighbours of rows beside their residuals, and the robust
+    Mahalanobis distance of reconstruction and residual. A row whose neighbours score as
+    high as itself belongs to a group.
 
     Parameters
     ----------
     n_neighbors : int
         Number of neighbours in `NeighbourDistance`; `n_neighbors_` is the one in use.
+    trim : float
+        Fraction of the rows that the Mahalanobis distances are fitted without.
     """
 
-    def __init__(self, n_neighbors):
-        self.n_neighbors = n_neighbors
+    n_ranges = _FENCE_OF_DISTANCES
 
-    def fit(self, X, views, rest, random_state):
-        """Fit both distances, and return the scores of the training rows.
+    def __init__(self, n_neighbors, trim):
+        self.n_neighbors = n_neighbors
+        self.trim = trim
+
+    @staticmethod
+    def view(transformer, X, rows):
+        """Reconstruction and residual side by side (n, 2 d) of X (n, d); `rows` are X
+        as the transformer takes them."""
+        R = _reconstructed(transformer, rows)
+        # A missing entry is as reconstructed.
+        return np.hstack([R, np.nan_to_num(X - R)])
+
+    def fit(self, X, views, unseen, random_state):
+        """Fit both distances.
 
         Parameters
         ----------
         X : ndarray of shape (n, d)
             Rows.
-        views : list of ndarray of shape (n, m * d)
-            Representations of the rows, m columns of each feature; the Mahalanobis
-            distances in them are averaged.
-        rest : ndarray of int
-            Indices of rows that the Mahalanobis distances are fitted to, two at least.
+        views : list of ndarray of shape (n, 2 * d)
+            Views of the rows; the distances in them are averaged.
+        unseen : list of ndarray of shape (n_unseen, 2 * d)
+            Views of rows that the transformers had not seen.
         random_state : RandomState
-            Generator of references, where there are too many rows, and of folds.
-
-        Returns
-        -------
-        scores : ndarray of shape (n,)
-            Outlier scores.
-        scores_as_new : ndarray of shape (n,)
-            The same with Mahalanobis distances that are fitted without the row, as if
-            it were new.
+            Generator of references, where there are too many rows.
         """
-        references = np.arange(len(X))
-        if len(X) > _N_REFERENCES:
-            references = random_state.choice(len(X), _N_REFERENCES, replace=False)
-        self._near = NeighbourDistance(self.n_neighbors).fit(X[references])
-        self.n_neighbors_ = self._near.n_neighbors_
+        self._factors = _residual_factors(X, unseen)
+        # By the rows themselves, whatever the transformer makes of outliers.
+        rest = most_concentrated(X, self.trim)
         self._quadratic = [QuadraticDistance().fit(view[rest]) for view in views]
-        # (n, d), (n, k) and (n, k)
-        near, neighbours, is_copy = self._near.find(X)
-        squares = self._squares(views)  # (n, d)
-        # Indices of references are turned into those of rows.
-        weight = _neighbour_weight(
-            near.sum(1), squares.sum(1), references[neighbours], is_copy
-        )
-        self._weights = weight, 1 - weight
+        self._references = np.arange(len(X))
+        if len(X) > _N_REFERENCES:
+            chosen = random_state.choice(len(X), _N_REFERENCES, replace=False)
+            self._references = chosen
+        beside = self._beside(X, views)
+        self._near = NeighbourDistance(self.n_neighbors)
+        self._near.fit(beside[self._references])
+        self.n_neighbors_ = self._near.n_neighbors_
         # In units of their usual sizes, both distances may be added.
+        near, squares, _ = self._distances(X, views)
         self._sizes = _usual_size(near, X), _usual_size(squares[rest], X)
-        # Rows outside `rest` are new to the Mahalanobis distances already; neighbours
-        # need no folds, as no row is its own.
-        as_new = squares.copy()
-        as_new[rest] = self._squares_as_new([v[rest] for v in views], random_state)
-        return tuple(self._summands(near, s).sum(1) for s in (squares, as_new))
+        return self
+
+    def terms(self, X, views):
+        """log2(1 + distance) in usual sizes (n, 2), of neighbours and Mahalanobis."""
+        return self._logarithms(*self._distances(X, views)[:2])
+
+    def calibrate(self, X, views, as_new):
+        """Learn what is usual from the terms (n, 2) of training rows as if they were
+        new, and return the scores (n,) that these make."""
+        *distances, neighbours = self._distances(X, views)
+        # By the same fit as the terms that they are compared with: another one may have
+        # left out more of a group.
+        terms = self._logarithms(*distances)
+        self._reference_terms = terms[self._references]
+        self._usual_terms = np.quantile(terms, _USUAL, axis=0)
+        self._upper, self._fence = fence(as_new.mean(1), self.n_ranges)
+        return self._scores(as_new, neighbours)
+
+    def total(self, X, views):
+        """Return the outlier scores (n,) of X (n, d)."""
+        return self.by_feature(X, views).sum(1)
 
     def by_feature(self, X, views):
         """Return the summands (n, d) of the outlier scores of X (n, d).
 
         A logarithm is divided among the features like its distance.
         """
-        return self._summands(self._near.find(X)[0], self._squares(views))
+        *distances, neighbours = self._distances(X, views)
+        terms = self._logarithms(*distances)
+        parts = sum(_fractions(p) * t[:, None] for p, t in zip(distances, terms.T))
+        return _fractions(parts) * self._scores(terms, neighbours)[:, None]
 
-    def _squares_as_new(self, views, random_state):
-        """`_squares` (n, d) of rows, each fitted to the rows of the other folds."""
-        found = np.empty((len(views[0]), self._near.n_features))
-        n_folds = len(found) if len(found) <= _FEW_ROWS else _N_FOLDS
-        for kept, others in KFold(
-            n_folds, shuffle=True, random_state=random_state
-        ).split(found):
-            learned = [QuadraticDistance().fit(view[kept]) for view in views]
-            found[others] = self._squares([view[others] for view in views], learned)
-        return found
+    def _distances(self, X, views):
+        """Summands (n, d) of both distances, and indices of the neighbours (n, k)."""
+        near, neighbours = self._near.find(self._beside(X, views))
+        squares = sum(q.by_column(v) for q, v in zip(self._quadratic, views))
+        d = X.shape[1]
+        return _by_feature(near, d), _by_feature(squares, d) / len(views), neighbours
 
-    def _squares(self, views, learned=None):
-        """Summands (n, d) of the mean squared Mahalanobis distance over views."""
-        learned = learned or self._quadratic
-        # (n, c), c = m d
-        squares = sum(q.by_column(v) for q, v in zip(learned, views))
-        # (n, m, d): the m columns of a feature are added.
-        squares = squares.reshape(len(squares), -1, self._near.n_features)
-        return squares.sum(1) / len(views)
+    def _beside(self, X, views):
+        """Rows beside their residuals (n, (1 + m) d), in which neighbours are found."""
+        d = X.shape[1]
+        residuals = [view[:, d:] * f for view, f in zip(views, self._factors)]
+        return np.hstack([X, *residuals])
 
-    def _summands(self, *distances):
-        """Summands (n, d) of the scores, from those of both distances."""
-        found = 0
-        for parts, size, weight in zip(distances, self._sizes, self._weights):
-            total = parts.sum(1, keepdims=True)  # (n, 1)
-            # A distance of zero has no parts: none of its features contributes.
-            ratio = parts / np.where(total > 0, total, 1)
-            found = found + weight * ratio * np.log2(1 + total / size)
-        return found
+    def _logarithms(self, *distances):
+        """log2(1 + distance) in usual sizes (n, 2), from the summands of both."""
+        ratios = [parts.sum(1) / size for parts, size in zip(distances, self._sizes)]
+        return np.log2(1 + np.stack(ratios, 1))
 
+    def _scores(self, terms, neighbours):
+        """Outlier scores (n,): means of terms (n, 2), less what a group has in common.
 
-def _neighbour_weight(near, squares, neighbours, is_copy):
-    """Weight of the neighbours' distance in the score, within [0, 1].
-
-    Among the neighbours (n, k) of the rows that are far by both distances, `near` (n,)
-    and `squares` (n,), it is the fraction of rows far by `squares`; a half where there
-    is none. Copies (n, k) of a row are as far as the row itself, and do not count.
-    """
-    is_far = _is_far(squares)
-    # Far by both: the rows of a dense group of outliers are near their neighbours.
-    is_farthest = is_far & _is_far(near)
-    found = is_far[neighbours[is_farthest]][~is_copy[is_farthest]]
-    return found.mean() if len(found) else 0.5
+        Rows keep their order below the fence: a group of them may be outliers as well.
+        """
+        # (n, k, 2), of which the median leaves out one outlier beside another.
+        around = np.median(self._reference_terms[neighbours], axis=1)
+        common = (around - self._usual_terms).clip(0, _MOST_OF_A_GROUP).mean(1)
+        scores = terms.mean(1)
+        # Near the fence, it is approached and not reached.
+        width = _NEAR_THE_FENCE * (self._fence - self._upper)
+        above = np.maximum(scores - (self._fence - width), 0)
+        below_fence = scores - above + above * width / np.where(above, width + above, 1)
+        return np.maximum(below_fence, scores - common)
 
 
-def _is_far(distances):
-    """Mask (n,) of the farthest rows."""
-    return distances > np.quantile(distances, 1 - _FAR)
-
-
-class NeighbourDistance:
-    """Mean squared distance from the nearest reference rows.
-
-    One reference row that equals the row itself is left out: a training row is not its
-    own neighbour, and has the distance that it would have as a new row.
+class ReconstructionScore:
+    """Mean over features of squared residuals in their usual sizes for new rows.
 
     Parameters
     ----------
     n_neighbors : int
-        Number of reference rows that a row is compared with; all of them, where there
-        are fewer.
+        Ignored.
+    trim : float
+        Fraction of the rows, the farthest ones, that usual sizes are means without.
     """
 
-    def __init__(self, n_neighbors):
-        self.n_neighbors = n_neighbors
+    n_ranges = _FENCE
 
-    def fit(self, X):
-        """Keep the reference rows X (n, d), two at least."""
-        self.n_features = X.shape[1]
-        # A row itself may be among its neighbours: one more is searched than used.
-        self.n_neighbors_ = min(self.n_neighbors, len(X) - 1)
-        self._rows = X
-        # Brute force finds a row itself first, up to rounding, whatever the dimension.
-        index = NearestNeighbors(n_neighbors=self.n_neighbors_ + 1, algorithm="brute")
-        self._index = index.fit(X)
+    def __init__(self, n_neighbors, trim):
+        self.trim = trim
+
+    @staticmethod
+    def view(transformer, X, rows):
+        """Residuals (n, d) of X (n, d); `rows` are X as the transformer takes them."""
+        return np.nan_to_num(X - _reconstructed(transformer, rows))
+
+    def fit(self, X, views, unseen, random_state):
+        """Learn the usual sizes; views are residuals: see `DistanceScore.fit`."""
+        self._sizes = []
+        for squares in (view**2 for view in unseen):
+            least = (_SMALLEST * X.std(0)) ** 2  # (d,)
+            far = (squares / _positive(np.maximum(squares.mean(0), least))).sum(1)
+            usual = squares[nearest(far, len(far) - round(self.trim * len(far)))]
+            self._sizes.append(_positive(np.maximum(usual.mean(0), least)))
         return self
 
-    def find(self, X):
-        """Return the summands (n, d) of the distances of X (n, d), the indices (n, k)
-        of the nearest reference rows, and the mask (n, k) of copies among them."""
-        size = max(1, _CHUNK // (X.shape[1] * (self.n_neighbors_ + 1)))
-        found = [self._find(X[i : i + size]) for i in range(0, len(X), size)]
-        return tuple(map(np.concatenate, zip(*found)))
+    def terms(self, X, views):
+        """The scores (n, 1)."""
+        return self.total(X, views)[:, None]
 
-    def _find(self, X):
-        """`find` for one chunk of rows."""
-        found = self._index.kneighbors(X, return_distance=False)  # (n, k + 1)
-        # The search rounds; these squares are exact, and zero where rows are equal.
-        squares = (X[:, None] - self._rows[found]) ** 2  # (n, k + 1, d)
-        # By these exact squares, so that a copy comes first.
-        order = np.argsort(squares.sum(2), axis=1, kind="stable")
-        found = np.take_along_axis(found, order, 1)
-        squares = np.take_along_axis(squares, order[:, :, None], 1)
-        is_copy = ~squares.any(2)
-        # The first copy, which may be the row itself, or else the farthest neighbour.
-        left_out = np.where(is_copy[:, 0], 0, self.n_neighbors_)
-        rows, n = np.arange(len(X)), self.n_neighbors_
-        is_kept = np.arange(n + 1) != left_out[:, None]
-        parts = (squares.sum(1) - squares[rows, left_out]) / n
-        return parts, *(values[is_kept].reshape(-1, n) for values in (found, is_copy))
+    def calibrate(self, X, views, as_new):
+        """The scores (n,), of which nothing is learned."""
+        return as_new[:, 0]
+
+    def total(self, X, views):
+        """Return the outlier scores (n,) of X (n, d)."""
+        return self.by_feature(X, views).sum(1)
+
+    def by_feature(self, X, views):
+        """Return the summands (n, d) of the outlier scores of X (n, d)."""
+        parts = [view**2 / size for view, size in zip(views, self._sizes)]
+        return np.mean(parts, axis=0) / X.shape[1]
 
 
-class QuadraticDistance:
-    """Squared Mahalanobis distance, with a shrunk covariance [1]_.
+class LikelihoodScore:
+    """Minus the log likelihood of rows by the transformers, its mean over these.
 
-    It is the squared norm of the product of the symmetric root of the precision and the
-    centred row; the squared entries of that vector are the contributions of the columns
-    [2]_.
-
-    References
+    Parameters
     ----------
-    .. [1] Ledoit, O. and Wolf, M. (2004). A well-conditioned estimator for
-       large-dimensional covariance matrices. Journal of Multivariate Analysis, 88(2),
-       365-411.
-    .. [2] Garthwaite, P. H. and Koch, I. (2016). Evaluating the contributions of
-       individual variables to a quadratic form. Australian & New Zealand Journal of
-       Statistics, 58(1), 99-119.
+    n_neighbors, trim
+        Ignored.
     """
 
-    def fit(self, V):
-        """Estimate the centre and the covariance of V (n, c)."""
-        self._centre = V.mean(0)
-        V = V - self._centre
-        # Of one row, which has no covariance to shrink, scikit-learn warns.
-        shrinkage = ledoit_wolf_shrinkage(V, assume_centered=True) if len(V) > 1 else 0
-        variances, self._axes = _principal_axes(V)
-        # The shrunk covariance is (1 - s) S + s tr(S) / c I: on the axes of S, (r,).
-        common = shrinkage * variances.sum() / V.shape[1]
-        self._scales = _inverse_root((1 - shrinkage) * variances + common)  # (r,)
-        # A scalar, for the directions in which no training row varies.
-        self._rest = _inverse_root(common)
+    n_ranges = _FENCE
+
+    def __init__(self, n_neighbors, trim):
+        pass
+
+    @staticmethod
+    def view(transformer, X, rows):
+        """Minus `score_samples` (n, 1) of the rows."""
+        return -np.asarray(transformer.score_samples(rows), np.float64)[:, None]
+
+    def fit(self, X, views, unseen, random_state):
+        """Nothing is left to learn."""
         return self
 
-    def by_column(self, V):
-        """Return the summands (n, c) of the distances of V (n, c)."""
-        V = V - self._centre
-        # (n, r): beside the common scale of all directions, that of each axis.
-        along = (V @ self._axes.T) * (self._scales - self._rest)
-        whitened = along @ self._axes + self._rest * V
-        return whitened.clip(-_FARTHEST, _FARTHEST) ** 2
+    def terms(self, X, views):
+        """The scores (n, 1)."""
+        return np.mean(views, axis=0)
+
+    def calibrate(self, X, views, as_new):
+        """The scores (n,), of which nothing is learned."""
+        return as_new[:, 0]
+
+    def total(self, X, views):
+        """Return the outlier scores (n,) of X (n, d)."""
+        return self.terms(X, views)[:, 0]
+
+
+SCORES = {
+    "distances": DistanceScore,
+    "reconstruction": ReconstructionScore,
+    "likelihood": LikelihoodScore,
+}
+
+
+def _reconstructed(transformer, rows):
+    """Rows as they are decoded from their codes, (n, d)."""
+    return np.asarray(transformer.inverse_transform(transformer.transform(rows)))
+
+
+def _residual_factors(X, unseen):
+    """Factors (d,) of the residuals in each view beside the rows X (n, d).
+
+    A residual counts by its feature's deviation for each usual size of the residuals of
+    rows that the transformer had not seen, so that units cancel.
+    """
+    deviations, d = X.std(0), X.shape[1]
+    found = []
+    for view in unseen:
+        usual = np.sqrt((view[:, d:] ** 2).mean(0))
+        usual = _positive(np.maximum(usual, _SMALLEST * deviations))
+        found.append(_RESIDUAL * deviations / usual / np.sqrt(len(unseen)))
+    return found
+
+
+def _by_feature(parts, d):
+    """Sums (n, d) of the m columns (n, m * d) of each feature."""
+    return parts.reshape(len(parts), -1, d).sum(1)
+
+
+def _positive(sizes):
+    """Sizes, with ones in place of zeros, where nothing varies."""
+    return np.where(sizes > 0, sizes, 1)
+
+
+def _fractions(parts):
+    """Fractions (n, d) of the sums of rows; of a sum of zero, zeros."""
+    return parts / _positive(parts.sum(1, keepdims=True))
 
 
 def _usual_size(parts, X):
     """Mean over rows of distances, whose summands are `parts` (n, d)."""
     # Where all distances are zero, the variance of X (n, d); where that is zero, one.
     return parts.sum(1).mean() or X.var(0).sum() or 1.0
-
-
-def _principal_axes(V):
-    """Variances (r,) and axes (r, c) of centred rows (n, c), r <= min(n, c)."""
-    n, c = V.shape
-    # The smaller of the Gram matrix (n, n) and the covariance (c, c) has all axes.
-    if n < c:
-        variances, scores = np.linalg.eigh(V @ V.T / n)
-        # Axes are divided by their standard deviations: those of rounding are left out.
-        varies = variances > _ROUNDING * variances[-1]
-        variances = variances[varies]
-        return variances, (scores[:, varies] / np.sqrt(n * variances)).T @ V
-    variances, axes = np.linalg.eigh(V.T @ V / n)
-    return np.maximum(variances, 0), axes.T
-
-
-def _inverse_root(variances):
-    """1 / sqrt(variances), zero where there is no variance."""
-    tiny = np.finfo(float).tiny
-    # `maximum` keeps the branch that is not chosen from dividing by zero.
-    return np.where(variances > tiny, np.maximum(variances, tiny) ** -0.5, 0.0)
