@@ -436,11 +436,24 @@ def test_batches_grow_with_the_rows(n_rows, size):
     assert _fitting._batch_size(AutoencoderTransformer(), n_rows) == size
 
 
-@pytest.mark.parametrize("d, widths", [(4, (256, 128)), (100, (512, 256))])
-def test_automatic_layers_are_wider_for_many_features(d, widths):
-    X = np.random.default_rng(0).normal(size=(20, d))
-    config = AutoencoderTransformer(2, max_iter=0).fit(X).net_.module_.config()
-    assert tuple(config["hidden_layer_sizes"]) == widths
+def widths_of(model):
+    return model.net_.module_.config()["hidden_layer_sizes"]
+
+
+@pytest.mark.parametrize("shape", [(20, 3), (20, 100), (5000, 3)])
+def test_automatic_layers_are_wider_for_many_rows_or_features(shape):
+    X = np.random.default_rng(0).normal(size=shape)
+    model = AutoencoderTransformer(2, max_iter=0).fit(X)
+    assert widths_of(model) == ([512, 256] if X.size > 60 else [256, 128])
+
+
+@pytest.mark.parametrize("sizes", [(30, 6000), (6000, 30)])
+def test_automatic_layers_stay_those_of_the_first_batch(sizes):
+    X = np.random.default_rng(0).normal(size=(sum(sizes), 2))
+    first, second = np.split(X, sizes[:1])
+    model = AutoencoderTransformer(1, batch_size=1000).partial_fit(first)
+    before = widths_of(model)
+    assert widths_of(model.partial_fit(second)) == before
 
 
 @both

@@ -31,8 +31,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         fewest that reach it are kept.
     hidden_layer_sizes : int, sequence of int or "auto", default="auto"
         Widths of the encoder's hidden layers; the decoder mirrors them. "auto" is
-        (256, 128) below 100 features, (512, 256) from there on. ``()`` is the
-        linear model.
+        (512, 256) from 5,000 rows or 100 features on, (256, 128) below both. ``()`` is
+        the linear model.
     activation : {"silu", "relu", "gelu", "elu", "leaky_relu", "softplus", "tanh", \
             "logistic"}, default="silu"
         Activation function of the hidden layers.

@@ -26,9 +26,9 @@ from skae.transformers._likelihood_spec import (
 )
 from skae.transformers._parameters import is_ratio, orders_latents
 
-# Features from which automatic widths are twice as large: images want them, and tables
-# of fewer features gain nothing (docs/defaults.md).
-_MANY_FEATURES = 100
+# Rows or features from which automatic layers are twice as wide: images and large
+# tables gain by it, others take twice as long for nothing (docs/defaults.md).
+_MANY_ROWS, _MANY_FEATURES = 5_000, 100
 
 
 def choose_likelihood(estimator, frame, X, previous):
@@ -62,7 +62,8 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
         units = units_of(X, likelihood, device)
         rows = ResidentRows(X, units, device)
         k = n_latents(estimator, rows, seed)
-        config, given = describe(estimator, likelihood, k, X.shape[1])
+        widths = hidden_widths(estimator.hidden_layer_sizes, *X.shape)
+        config, given = describe(estimator, likelihood, k, X.shape[1], widths)
         model = build_model(config, given).to(device)
         # The number of latents, which the units of a model hold too, needed the rows.
         model.units.set(units.loc, units.scale, likelihood.scaled_features)
@@ -71,7 +72,11 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
     # A ratio, or None, stands for the number of latents that the first fit found.
     has_size = isinstance(estimator.n_components, Integral)
     k = int(estimator.n_components) if has_size else previous.module_.n_components
-    config, given = describe(estimator, likelihood, k, X.shape[1])
+    # "auto" as well is decided by the rows of the first fit.
+    widths = previous.module_.config()["hidden_layer_sizes"]
+    if not isinstance(estimator.hidden_layer_sizes, str):
+        widths = hidden_widths(estimator.hidden_layer_sizes, *X.shape)
+    config, given = describe(estimator, likelihood, k, X.shape[1], widths)
     # A discriminator goes on from pass to pass; another `fit` begins with a new one.
     keeps_penalty = is_incremental and estimator._is_incremental
     model = continued(estimator, previous.module_, config, given, keeps_penalty)
@@ -131,7 +136,7 @@ def n_latents(estimator, rows, seed) -> int:
     return int(estimator.n_components)
 
 
-def describe(estimator, likelihood, n_components, n_features):
+def describe(estimator, likelihood, n_components, n_features, widths):
     """The description of the model with these parameters, and the parts in it.
 
     A pair of dicts: `config` and `given` of `skae.nn._build.build_model`.
@@ -153,7 +158,7 @@ def describe(estimator, likelihood, n_components, n_features):
         posterior=estimator._posterior,
         architecture=architecture,
         sample_shape=estimator.sample_shape,
-        hidden_layer_sizes=_widths(estimator.hidden_layer_sizes, n_features),
+        hidden_layer_sizes=widths,
         activation=estimator.activation,
         likelihood=likelihood,
         prior=prior,
@@ -205,11 +210,12 @@ def continued(estimator, previous, config, given, keeps_penalty):
     return model
 
 
-def _widths(hidden_layer_sizes, n_features) -> tuple[int, ...]:
+def hidden_widths(hidden_layer_sizes, n_rows, n_features) -> tuple[int, ...]:
     """Hidden layer sizes as a tuple of positive integers."""
     hidden_layer_sizes = to_python(hidden_layer_sizes)
     if isinstance(hidden_layer_sizes, str):
-        return (256, 128) if n_features < _MANY_FEATURES else (512, 256)
+        is_large = n_rows >= _MANY_ROWS or n_features >= _MANY_FEATURES
+        return (512, 256) if is_large else (256, 128)
     # One number is one hidden layer.
     if isinstance(hidden_layer_sizes, Integral):
         hidden_layer_sizes = (hidden_layer_sizes,)
