@@ -42,7 +42,7 @@ def few_classifiers(monkeypatch):
     """Three of the default's, and folds that are drawn once."""
     few = [LogisticRegression(), LogisticRegression(C=10.0), SoftmaxSVC()]
     name = "skae.semi_supervised._classifier.default_classifiers"
-    monkeypatch.setattr(name, lambda: few)
+    monkeypatch.setattr(name, lambda n_labelled: few)
     monkeypatch.setattr(_choice, "_N_REPEATS", 1)
 
 
@@ -276,12 +276,19 @@ def test_features_of_one_unit_have_one_scale_and_others_their_own(digits):
     assert_allclose(RowScaler().fit_transform(np.ones((3, 2))), 0)
 
 
-def test_narrow_codes_are_for_features_of_one_unit(digits):
-    X, _ = digits
-    names = [name for name, *_ in _candidates._autoencoders(X, 0)]
-    assert names == ["swap", "dropout"]
-    names = [name for name, *_ in _candidates._autoencoders(X * np.arange(64) ** 2, 0)]
-    assert names == ["swap"]
+def test_narrow_codes_are_for_many_features_of_one_unit(digits, few_classifiers):
+    X, labels = digits
+    y = np.where(np.arange(800) < 40, labels, -1)
+    found = {}
+    for name, rows in (("pixels", X), ("table", X * np.arange(64) ** 2)):
+        model = SemiSupervisedClassifier(random_state=0).fit(rows[:200], y[:200])
+        found[name] = set(model.cv_results_["features"])
+    assert found["pixels"] - found["table"] == {"dropout", "rows+dropout"}
+
+
+def test_many_labelled_rows_are_not_for_support_vectors():
+    kinds = [{type(c) for c in _choice.default_classifiers(n)} for n in (100, 10**6)]
+    assert kinds == [{LogisticRegression, SoftmaxSVC}, {LogisticRegression}]
 
 
 def test_neighbour_axes_are_those_of_the_random_walk(digits):

@@ -48,9 +48,11 @@ class RowScaler(StandardScaler):
 
     def fit(self, X, y=None):
         """Fit the scales to rows X (n_samples, n_features)."""
-        check_array(X, estimator="SemiSupervisedClassifier")  # StandardScaler lets NaN
         super().fit(X)
-        if share_a_unit(X):
+        # StandardScaler leaves missing values alone.
+        rows = check_array(X, estimator="SemiSupervisedClassifier")
+        self.shares_unit_ = share_a_unit(rows)
+        if self.shares_unit_:
             mean_square = np.mean(self.var_)
             self.scale_ = np.full_like(self.scale_, np.sqrt(mean_square) or 1.0)
         return self
@@ -58,13 +60,12 @@ class RowScaler(StandardScaler):
 
 def share_a_unit(X):
     """Whether most features of X (n, d) that vary cover half of the range of all."""
-    X = np.asarray(X, dtype=float)
     low, high = X.min(axis=0), X.max(axis=0)
     varies = high > low
     if not varies.any():
         return False
-    spans = (high - low)[varies]
-    return np.mean(spans >= (high[varies].max() - low[varies].min()) / 2) >= 0.5
+    low, high = low[varies].astype(float), high[varies].astype(float)
+    return bool(np.mean(high - low >= (high.max() - low.min()) / 2) >= 0.5)
 
 
 def stages(X, random_state, *, is_for_graph=False):
@@ -94,18 +95,17 @@ def stages(X, random_state, *, is_for_graph=False):
     scaled = Pipeline([("scaler", scaler)])
     yield 0.0, [Candidate("rows", scaled)]
     fitted = {"rows": scaled}
-    for name, n_errors, autoencoder, most in _autoencoders(X, random_state):
+    found = _autoencoders(rows.shape[1], scaler.shares_unit_, random_state)
+    for name, n_errors, autoencoder, most in found:
         codes = autoencoder.fit(_some(rows, most, random_state))
         alone = Pipeline([("scaler", scaler), ("codes", codes)])
-        found = [Candidate(name, alone)]
+        candidates = [Candidate(name, alone)]
         if not is_for_graph:
             both = _beside(scaled, name, codes, rows)
-            found.append(Candidate(f"rows+{name}", both))
+            candidates.append(Candidate(f"rows+{name}", both))
         fitted[name] = alone
-        leader = yield n_errors, found
-    if is_for_graph:
-        return
-    if len(rows) < _LEAST_ROWS_OF_GRAPH:
+        leader = yield n_errors, candidates
+    if is_for_graph or len(rows) < _LEAST_ROWS_OF_GRAPH:
         return
     # Neighbours among narrow codes where these are ahead, among rows otherwise.
     name = "dropout" if "dropout" in leader else "rows"
@@ -121,13 +121,12 @@ def one_stage(name, transformer):
     yield 0.0, [Candidate(name, transformer)]
 
 
-def _autoencoders(X, random_state):
+def _autoencoders(n_features, shares_unit, random_state):
     """Name, standard errors, autoencoder and rows that it sees; the wide one first."""
-    n_features = np.shape(X)[1]
     wide = min(max(_LEAST_LATENTS, 2 * n_features), _MOST_LATENTS)
     swap = AutoencoderTransformer(wide, random_state=random_state, **_SWAP)
     yield "swap", 1.0, swap, _MOST_ROWS_OF_SWAP
-    if n_features >= _LEAST_PIXELS and share_a_unit(X):
+    if n_features >= _LEAST_PIXELS and shares_unit:
         dropout = AutoencoderTransformer(
             _N_NARROW, random_state=random_state, **_DROPOUT
         )

@@ -17,6 +17,7 @@ _MOST_FOLDS = 5
 _N_REPEATS, _FEW = 3, 300
 # Rows beyond tell no more of what is better, and take long.
 _MOST_ROWS = 2_000
+_MOST_ROWS_OF_SVC = 20_000  # its time grows with their square
 _LEAST_PROBABILITY = 1e-12
 _SLOPES = 2.0 ** np.arange(-2, 6)
 
@@ -62,19 +63,21 @@ def choose(stages, to_features, choice):
                 f"No cross-validation can choose features and a classifier: {error}. "
                 "The first of them are taken.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
-            return Judged(*candidates[0], choice.fallback, None, None)
+            first = Judged(*candidates[0], choice.fallback, None, None)
+            return choice.leader or first
         leading = choice.leader.features
 
 
-def default_classifiers():
+def default_classifiers(n_labelled):
     """Classifiers of all strengths, the plain and the regularised ones first."""
     linear = [
         LogisticRegression(C=C, max_iter=500, tol=1e-3)
         for C in (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
     ]
-    return linear + [SoftmaxSVC(C=C) for C in (0.1, 1.0, 10.0, 100.0)]
+    machines = [SoftmaxSVC(C=C) for C in (0.1, 1.0, 10.0, 100.0)]
+    return linear + machines if n_labelled <= _MOST_ROWS_OF_SVC else linear
 
 
 class CannotJudgeError(ValueError):
@@ -102,7 +105,7 @@ class Choice:
 
     def __init__(self, classifiers, labels, params, seed):
         self.classifiers = classifiers
-        # Without a cross-validation: a logistic regression of scikit-learn's strength.
+        # Without cross-validation: the one that is given, or LogisticRegression().
         self.fallback = min(
             classifiers, key=lambda each: abs(getattr(each, "C", 1) - 1)
         )
@@ -154,7 +157,8 @@ class Choice:
             classifier = clone(classifier).set_params(slope=slope)
         weight = self.params.get("sample_weight")
         if np.ndim(weight):
-            relative = weight[tested] / np.mean(weight[tested])
+            own = np.asarray(weight)[tested]
+            relative = own / own.mean()
             loss, is_right = loss * relative, is_right * relative
         return Judged(name, transformer, classifier, loss, is_right)
 

@@ -170,6 +170,8 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
       classifier is label spreading of low rank, beside the rows, or beside the 14
       latents where these lead (two); not for a `classifier` that is a graph itself.
 
+    Neighbours of new rows are found among the training rows, which are kept.
+
     A `classifier` without probabilities is judged by a softmax of its decisions, or by
     its errors; one that learns from unlabelled rows is fitted to the features that suit
     the default. Where no class has two labelled rows, or `classifier` cannot be fitted
@@ -462,7 +464,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         seed = check_random_state(self.random_state).randint(2**30)
         sees_all = isinstance(last_step(self.classifier), SEMI_SUPERVISED)
         if self.classifier is None or sees_all:
-            classifiers = default_classifiers()
+            classifiers = default_classifiers(len(rows))
         else:
             classifiers = [self.classifier]
         # Weights of all rows are not for classifiers of the labelled ones.
