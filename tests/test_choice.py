@@ -3,7 +3,9 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 from sklearn.base import clone
@@ -181,8 +183,20 @@ def test_a_classifier_is_chosen_for_a_transformer_that_is_given(iris):
 
 
 def test_what_is_given_needs_no_choice(iris):
-    model = SemiSupervisedClassifier(PCA(2), SVC()).fit(*iris)
+    model = SemiSupervisedClassifier(classifier=SVC(), random_state=0).fit(*iris)
+    model.set_params(transformer=PCA(2)).fit(*iris)
     assert not hasattr(model, "cv_results_") and not hasattr(model, "features_")
+
+
+def test_weights_reach_the_chosen_classifier_through_routing(iris, few_classifiers):
+    X, y = iris
+    weight = np.random.default_rng(0).integers(1, 5, len(X)).astype(float)
+    model = SemiSupervisedClassifier(random_state=0)
+    expected = clone(model).fit(X, y, sample_weight=weight).predict_proba(X)
+    with sklearn.config_context(enable_metadata_routing=True):
+        found = clone(model).fit(X, y, sample_weight=weight).predict_proba(X)
+    assert_array_equal(found, expected)
+    assert not np.allclose(clone(model).fit(X, y).predict_proba(X), expected)
 
 
 def test_weights_of_zero_are_labels_that_are_not_there(iris, few_classifiers):
@@ -198,6 +212,18 @@ def test_weights_of_zero_are_labels_that_are_not_there(iris, few_classifiers):
     assert weighted.features_ == expected.features_
     found, losses = (m.cv_results_["mean_test_loss"] for m in (weighted, expected))
     assert_allclose(found, losses)
+
+
+@pytest.mark.parametrize("output", ["default", "pandas"])
+def test_frames_and_transformers_that_return_frames(iris, few_classifiers, output):
+    X, y = iris
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    for transformer in (None, StandardScaler()):
+        model = SemiSupervisedClassifier(transformer, random_state=0)
+        expected = clone(model).fit(X, y).predict_proba(X)
+        with sklearn.config_context(transform_output=output):
+            found = clone(model).fit(frame, y)
+            assert_allclose(found.predict_proba(frame), expected, rtol=1e-6)
 
 
 # Very few labels.
@@ -305,6 +331,17 @@ def test_neighbour_axes_are_those_of_the_random_walk(digits):
     nearest = axes.neighbours_.kneighbors(new, return_distance=False)
     expected = found[nearest].mean(axis=1) / axes.eigenvalues_
     assert_allclose(axes.transform(new), expected)
+
+
+def test_neighbour_axes_of_a_graph_of_many_parts_and_of_equal_rows(monkeypatch):
+    parts = np.repeat(np.arange(30.0) * 100, 8)[:, None]  # no part knows another
+    for X in (parts + np.tile(np.arange(8.0), 30)[:, None], parts, np.ones((50, 3))):
+        axes = NeighbourAxes(n_neighbors=5).fit(X)
+        assert np.isfinite(axes.transform(X + 0.1)).all()
+        assert np.isfinite(axes.axes_).all()
+    monkeypatch.setattr("skae.semi_supervised._neighbours._MOST_RESTARTS", 1)
+    few = NeighbourAxes().fit_transform(np.arange(2000.0)[:, None])
+    assert few.shape[1] < 64 and np.isfinite(few).all()
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

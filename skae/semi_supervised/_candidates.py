@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skae._sklearn import check_array
 from skae.semi_supervised._neighbours import NeighbourAxes
@@ -97,6 +97,7 @@ def stages(X, random_state, *, is_for_graph=False):
     fitted = {"rows": scaled}
     found = _autoencoders(rows.shape[1], scaler.shares_unit_, random_state)
     for name, n_errors, autoencoder, most in found:
+        autoencoder.set_output(transform="default")
         codes = autoencoder.fit(_some(rows, most, random_state))
         alone = Pipeline([("scaler", scaler), ("codes", codes)])
         candidates = [Candidate(name, alone)]
@@ -111,7 +112,11 @@ def stages(X, random_state, *, is_for_graph=False):
     name = "dropout" if "dropout" in leader else "rows"
     base = fitted[name]
     features = base.transform(X)
-    graph = NeighbourAxes().fit(_some(features, _MOST_ROWS_OF_GRAPH, random_state))
+    graph = (
+        NeighbourAxes()
+        .set_output(transform="default")
+        .fit(_some(features, _MOST_ROWS_OF_GRAPH, random_state))
+    )
     both = _beside(base, "neighbours", graph, features)
     yield 2.0, [Candidate(f"{name}+neighbours", both)]
 
@@ -146,8 +151,10 @@ def _beside(base, name, added, features):
     """Base features, and beside them others of these, scaled to as much variance."""
     some = features[:_MOST_ROWS_OF_SWAP]
     own, theirs = (Z.var(axis=0).sum() for Z in (some, added.transform(some)))
+    # Not "passthrough", which would follow the global `transform_output`.
+    same = FunctionTransformer(feature_names_out="one-to-one")
     union = FeatureUnion(
-        [("rows", "passthrough"), (name, added)],
+        [("rows", same.fit(some)), (name, added)],
         transformer_weights={name: float(np.sqrt(own / theirs)) if theirs else 1.0},
     )
-    return Pipeline([*base.steps, ("union", union)])
+    return Pipeline([*base.steps, ("union", union.set_output(transform="default"))])

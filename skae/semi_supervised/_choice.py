@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from skae._sklearn import _check_method_params
+from skae._sklearn import _check_method_params, _safe_indexing
 from skae.semi_supervised._softmax_svc import SoftmaxSVC
 
 _MOST_FOLDS = 5
@@ -121,8 +121,12 @@ class Choice:
         """Judge a stage: names, transformers, and features of the labelled rows."""
         if not self.folds:
             raise CannotJudgeError("no class has two labelled rows")
+        candidates = [
+            (*made, _safe_indexing(features, self.rows))
+            for *made, features in candidates
+        ]
         found = [
-            self._judge(name, transformer, features[self.rows], classifier)
+            self._judge(name, transformer, features, classifier)
             for name, transformer, features in candidates
             for classifier in self.classifiers
         ]
@@ -147,7 +151,8 @@ class Choice:
         for output, folds in zip(outputs, self.folds):
             for train, test in folds:
                 fitted = self._fitted(classifier, features, train)
-                output[test], kind = _outputs(fitted, features[test], self.classes)
+                held_out = _safe_indexing(features, test)
+                output[test], kind = _outputs(fitted, held_out, self.classes)
         # A row that is alone in its class was never held out.
         tested = np.sort(np.concatenate([test for _, test in self.folds[0]]))
         outputs, ranks = outputs[:, tested], self.ranks[tested]
@@ -167,9 +172,8 @@ class Choice:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the final fit warns of what matters
             try:
-                return clone(classifier).fit(
-                    features[train], self.labels[train], **params
-                )
+                features = _safe_indexing(features, train)
+                return clone(classifier).fit(features, self.labels[train], **params)
             except ValueError as error:
                 raise CannotJudgeError(str(error)) from error
 

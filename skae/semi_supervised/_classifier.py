@@ -448,15 +448,14 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if self.classifier is not None:
             return self.classifier
         default = LogisticRegression()
-        # Without routing there are no requests, and no weights but the classifier's.
-        return (
-            default.set_fit_request(sample_weight=True)
-            if _routing_enabled()
-            else default
-        )
+        if not _routing_enabled():
+            return default
+        return default.set_fit_request(sample_weight=True)
 
     def _choose(self, X, is_labelled, labels, params):
         """The classifier, not fitted; sets `transformer_` where none is given."""
+        for name in ("features_", "cv_results_"):  # of an earlier choice
+            vars(self).pop(name, None)
         if self.transformer is not None and self.classifier is not None:
             return clone(self.classifier)
         rows = np.flatnonzero(is_labelled)
