@@ -122,6 +122,31 @@ def test_a_tie_goes_to_the_rows_and_more_errors_ask_for_more(iris):
     assert leader(1e3, better) == "rows"
 
 
+def judged(name, losses, is_right):
+    arrays = np.array(losses, dtype=float), np.array(is_right, dtype=float)
+    return _choice.Judged(name, None, None, *arrays)
+
+
+def test_a_lower_loss_with_more_errors_is_not_better():
+    old = judged("rows", [0.5, 0.6, 0.5, 0.6], [1, 1, 1, 0])
+    sure = judged("others", [0.1, 0.2, 0.1, 0.3], [1, 1, 1, 0])
+    wrong = judged("others", [0.1, 0.2, 0.1, 0.3], [1, 0, 1, 0])
+    assert _choice._is_better(sure, old, 1.0)
+    assert not _choice._is_better(wrong, old, 1.0)
+
+
+def test_of_a_stage_many_rows_right_count_more_than_the_loss(iris, monkeypatch):
+    labels = np.repeat([0, 1], 20)
+    choice = Choice(["low loss", "right"], labels, {}, 0)
+    found = {
+        "low loss": judged("rows", np.full(40, 0.3), np.arange(40) % 2),
+        "right": judged("rows", np.full(40, 0.4), np.ones(40)),
+    }
+    monkeypatch.setattr(choice, "_judge", lambda name, made, Z, key: found[key])
+    choice.judge(0.0, [("rows", None, labels[:, None])])
+    assert choice.leader is found["right"]
+
+
 def test_losses_are_those_of_a_cross_validation_by_hand(iris):
     X, y = iris
     labelled, labels = StandardScaler().fit(X).transform(X[y >= 0]), y[y >= 0]
@@ -310,6 +335,16 @@ def test_narrow_codes_are_for_many_features_of_one_unit(digits, few_classifiers)
         model = SemiSupervisedClassifier(random_state=0).fit(rows[:200], y[:200])
         found[name] = set(model.cv_results_["features"])
     assert found["pixels"] - found["table"] == {"dropout", "rows+dropout"}
+
+
+@pytest.mark.parametrize("leader", ["rows", "rows+swap", "dropout", "rows+dropout"])
+def test_neighbours_are_those_of_what_leads(digits, leader):
+    found = _candidates.stages(digits[0][:60], 0)
+    seen = [next(found), *(found.send(leader) for _ in range(3))]
+    n_errors, (last,) = seen[-1]
+    base = "dropout" if "dropout" in leader else "rows"
+    assert (last.name, n_errors) == (f"{base}+neighbours", 1 + (base == "rows"))
+    assert [n for n, _ in seen[:3]] == [0, 1, 2]
 
 
 def test_many_labelled_rows_are_not_for_support_vectors():

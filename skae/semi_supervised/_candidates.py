@@ -108,8 +108,9 @@ def stages(X, random_state, *, is_for_graph=False):
         leader = yield n_errors, candidates
     if is_for_graph or len(rows) < _LEAST_ROWS_OF_GRAPH:
         return
-    # Neighbours among narrow codes where these are ahead, among rows otherwise.
-    name = "dropout" if "dropout" in leader else "rows"
+    # Neighbours among narrow codes where these are ahead, among rows otherwise. Narrow
+    # codes lead where classes are clusters, which a graph stands on: one error will do.
+    name, n_errors = ("dropout", 1.0) if "dropout" in leader else ("rows", 2.0)
     base = fitted[name]
     features = base.transform(X)
     graph = (
@@ -118,7 +119,7 @@ def stages(X, random_state, *, is_for_graph=False):
         .fit(_some(features, _MOST_ROWS_OF_GRAPH, random_state))
     )
     both = _beside(base, "neighbours", graph, features)
-    yield 2.0, [Candidate(f"{name}+neighbours", both)]
+    yield n_errors, [Candidate(f"{name}+neighbours", both)]
 
 
 def one_stage(name, transformer):

@@ -87,9 +87,10 @@ class CannotJudgeError(ValueError):
 class Choice:
     """Judges candidates on labelled rows and keeps the one that leads.
 
-    Of one stage the candidate of the lowest mean loss is taken; it replaces the leader
-    where the mean of the paired differences of the rows' losses exceeds `n_errors`
-    standard errors. So ties go to what came before.
+    Of one stage the candidate of the lowest mean loss is taken, unless another has more
+    rows right by two standard errors. It replaces the leader where the mean of the
+    paired differences of the rows' losses exceeds `n_errors` standard errors, and no
+    fewer rows are right. So ties go to what came before.
 
     Parameters
     ----------
@@ -132,6 +133,10 @@ class Choice:
         ]
         self.judged += found
         best = min(found, key=lambda each: each.loss.mean())
+        # The slope of one classifier suits it less than that of another.
+        surest = max(found, key=lambda each: each.is_right.mean())
+        if _exceeds(surest.is_right - best.is_right, 2.0):
+            best = surest
         if self.leader is None or _is_better(best, self.leader, n_errors):
             self.leader = best
 
@@ -247,6 +252,13 @@ def _losses(outputs, ranks, kind, is_right):
 
 
 def _is_better(new, old, n_errors):
-    gains = old.loss - new.loss
-    error = gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
-    return gains.mean() > n_errors * error
+    gained = new.is_right.mean() - old.is_right.mean()
+    return gained >= 0 and _exceeds(old.loss - new.loss, n_errors)
+
+
+def _exceeds(differences, n_errors):
+    """Whether the mean difference (n,) is above so many standard errors."""
+    if len(differences) < 2:
+        return False
+    error = differences.std(ddof=1) / len(differences) ** 0.5
+    return differences.mean() > n_errors * error

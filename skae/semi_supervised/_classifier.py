@@ -159,16 +159,16 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     times where there are at most 300 labelled rows, and on 2,000 of them at most. The
     first are the rows, standardised, or divided by one number where the features share
     a unit as pixels do. Others replace them where their loss, paired row by row, is
-    lower by more than one standard error, or by two where they may lose something. So
-    ties go to the rows, and with very few labels little else is possible. In order:
+    lower by more than one standard error, or by two where they may lose something, and
+    they have no more errors. So ties go to the rows. In order:
 
     - "swap": a wide autoencoder that restores swapped entries, for tables, and it
       beside the rows (one error);
     - "dropout": 14 latents of an autoencoder that restores dropped entries, from random
       weights, and these beside the rows (two); for at least 56 features of one unit;
     - "neighbours": smooth axes of the graph of nearest neighbours, on which a linear
-      classifier is label spreading of low rank, beside the rows, or beside the 14
-      latents where these lead (two); not for a `classifier` that is a graph itself.
+      classifier is label spreading of low rank, beside the rows (two), or beside the 14
+      latents where these lead (one); not for a `classifier` that is a graph itself.
 
     Neighbours of new rows are found among the training rows, which are kept.
 
