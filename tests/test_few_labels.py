@@ -66,3 +66,19 @@ def test_mnist_summary_is_mean_and_spread_of_the_draws(benchmark_module):
     assert [row["mean"] for row in found] == [3.0, 7.0]
     assert found[0]["sd"] == 2.0 and found[0]["draws"] == 3
     assert found[1]["sd"] is None
+
+
+def test_default_beside_a_rival_by_paired_standard_errors(benchmark_module):
+    few_labels_default = benchmark_module("few_labels_default")
+
+    def row(own, rival, excess):
+        of_rival = {"error": rival, "excess": excess, "standard_error": 0.02}
+        return {"measures": {"default": {"error": own}, "raw": of_rival}}
+
+    rows = [row(0.1, 0.2, -0.1), row(0.3, 0.29, 0.01), row(0.3, 0.2, 0.1)]
+    (found,) = few_labels_default.summary(rows)
+    assert (found["worse"], found["better"], found["cases"]) == (1, 1, 3)
+    np.testing.assert_allclose(found["error_percent"], [70 / 3, 23])
+    ratios = [0.105 / 0.205, 0.305 / 0.295, 0.305 / 0.205]
+    assert found["error_ratio"] == pytest.approx(np.prod(ratios) ** (1 / 3))
+    assert found["missed_ratio"] is None

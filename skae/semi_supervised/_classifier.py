@@ -6,13 +6,8 @@ from numbers import Real
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.pipeline import Pipeline
-from sklearn.semi_supervised import (
-    LabelPropagation,
-    LabelSpreading,
-    SelfTrainingClassifier,
-)
-from sklearn.utils import Bunch, get_tags, indexable
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import Bunch, check_random_state, get_tags, indexable
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -31,13 +26,20 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
+from skae.semi_supervised._candidates import one_stage, stages
+from skae.semi_supervised._checks import (
+    GRAPHS,
+    SEMI_SUPERVISED,
+    check_no_inner_folds,
+    check_numbers,
+    check_weight,
+    last_step,
+    warn_of_no_mark,
+)
+from skae.semi_supervised._choice import Choice, choose, default_classifiers
 from skae.semi_supervised._encoders import check_not_encoded
 from skae.semi_supervised._labels import split_labels
 from skae.transformers._apply import all_or_nothing
-
-# Classifiers that learn from unlabelled rows as well, marked by -1 in their `y`.
-_GRAPHS = (LabelPropagation, LabelSpreading)
-_SEMI_SUPERVISED = (*_GRAPHS, SelfTrainingClassifier)
 
 
 def _classifier_has(name):
@@ -45,7 +47,7 @@ def _classifier_has(name):
 
     def check(self):
         # An AttributeError of `getattr` names the classifier in the error message.
-        getattr(getattr(self, "classifier_", self.classifier), name)
+        getattr(getattr(self, "classifier_", self._classifier()), name)
         return True
 
     return check
@@ -57,6 +59,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     The transformer is fitted to all rows, without labels, and the classifier to the
     features of the labelled rows. With many rows and few labels, the transformer learns
     the structure of the rows, and the classifier needs few labels on top of it [1]_.
+    What is not given is chosen by cross-validation on the labelled rows.
 
     A row is unlabelled where its `y` is None, NaN or the number -1, as in
     :mod:`sklearn.semi_supervised`; `unlabeled` says another mark. By default, -1 and 1
@@ -64,11 +67,14 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     Parameters
     ----------
-    transformer : transformer
+    transformer : transformer or None, default=None
         Model of the features: :class:`AutoencoderTransformer`, :class:`VAETransformer`,
         or any other, a :class:`~sklearn.pipeline.Pipeline` that ends in a scaler, say.
-    classifier : classifier
-        Classifier of the labelled rows.
+        None chooses them, see the Notes; X must be dense numbers then.
+    classifier : classifier or None, default=None
+        Classifier of the labelled rows. None is a logistic regression or a support
+        vector machine with a Gaussian kernel, whichever, and with which `C`, suits the
+        features; it has probabilities.
         :class:`~sklearn.semi_supervised.LabelSpreading`,
         :class:`~sklearn.semi_supervised.LabelPropagation`,
         :class:`~sklearn.semi_supervised.SelfTrainingClassifier` and a pipeline that
@@ -83,11 +89,22 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         them as well, and with None or NaN they alone do: -1 is a class then. "auto" is
         -1 unless `y` holds -1 and 1 alone, with a warning where -1 may be either. A
         number or string that marks no row is warned of.
+    random_state : int, RandomState instance or None, default=None
+        Seed of what is chosen: the autoencoders and the folds. A transformer and a
+        classifier that are given have their own.
 
     Attributes
     ----------
     transformer_ : transformer
         The fitted transformer.
+    features_ : str
+        The chosen features: "rows", "swap", "rows+swap", "dropout", "rows+dropout",
+        "rows+neighbours" or "dropout+neighbours". Only where `transformer` is None.
+    cv_results_ : dict
+        What the choice was made from, a value for each classifier on each features:
+        "features" and "classifier" (lists of str and of classifiers), "mean_test_loss"
+        and "mean_test_accuracy" (arrays). The loss is minus the logarithm of the
+        probability of a row's class. Only where something was chosen.
     classifier_ : classifier
         The fitted classifier. The `transduction_` of one that was fitted to all rows
         holds ranks of `classes_`.
@@ -137,6 +154,29 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     `sample_weight` and other parameters of `fit` are the classifier's, of the labelled
     rows; with metadata routing the transformer may request some too.
 
+    **The choice.** Every candidate is judged by its loss on held-out labelled rows, in
+    five folds or as many as the smallest class of two rows or more has rows; three
+    times where there are at most 300 labelled rows, and on 2,000 of them at most. The
+    first are the rows, standardised, or divided by one number where the features share
+    a unit as pixels do. Others replace them where their loss, paired row by row, is
+    lower by more than one standard error, or by two where they may lose something, and
+    they have no more errors. So ties go to the rows. In order:
+
+    - "swap": a wide autoencoder that restores swapped entries, for tables, and it
+      beside the rows (one error);
+    - "dropout": 14 latents of an autoencoder that restores dropped entries, from random
+      weights, and these beside the rows (two); for at least 56 features of one unit;
+    - "neighbours": smooth axes of the graph of nearest neighbours, on which a linear
+      classifier is label spreading of low rank, beside the rows (two), or beside the 14
+      latents where these lead (one); not for a `classifier` that is a graph itself.
+
+    Neighbours of new rows are found among the training rows, which are kept.
+
+    A `classifier` without probabilities is judged by a softmax of its decisions, or by
+    its errors; one that learns from unlabelled rows is fitted to the features that suit
+    the default. Where no class has two labelled rows, or `classifier` cannot be fitted
+    to a fold, the rows are taken, with a warning.
+
     References
     ----------
     .. [1] Kingma, D. P. et al. (2014). Semi-supervised learning with deep generative
@@ -157,21 +197,40 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     >>> model = SemiSupervisedClassifier(autoencoder, SVC()).fit(X, y)
     >>> bool(model.score(X[100:], labels[100:]) > 0.75)
     True
+
+    What is left out is chosen:
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, labels = load_iris(return_X_y=True)
+    >>> y = np.where(np.arange(150) % 5 == 0, labels, -1)
+    >>> model = SemiSupervisedClassifier(random_state=0).fit(X, y)
+    >>> bool(model.score(X, labels) > 0.9)
+    True
     """
 
     _parameter_constraints: dict = {
-        "transformer": [HasMethods(["fit", "transform"])],
+        "transformer": [HasMethods(["fit", "transform"]), None],
         # A stacking classifier has `predict` when it is fitted.
-        "classifier": [HasMethods(["fit", "predict"]), ClassifierMixin],
+        "classifier": [HasMethods(["fit", "predict"]), ClassifierMixin, None],
         "passthrough": ["boolean"],
         "unlabeled": [Real, str, None],
+        "random_state": ["random_state"],
     }
 
-    def __init__(self, transformer, classifier, *, passthrough=False, unlabeled="auto"):
+    def __init__(
+        self,
+        transformer=None,
+        classifier=None,
+        *,
+        passthrough=False,
+        unlabeled="auto",
+        random_state=None,
+    ):
         self.transformer = transformer
         self.classifier = classifier
         self.passthrough = passthrough
         self.unlabeled = unlabeled
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     @all_or_nothing
@@ -206,19 +265,23 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self._check_classes(classes)
         if is_labelled.all():
             check_not_encoded(self)
-            _warn_of_no_mark(self.unlabeled)
-        _check_no_inner_folds(self.classifier)
+            warn_of_no_mark(self.unlabeled)
+        check_no_inner_folds(self.classifier)
         if self.passthrough:
-            _check_numbers(X)
+            check_numbers(X)
         params = self._route(params)
         weight = params.classifier.fit.get("sample_weight")
-        _check_weight(weight, is_labelled, ranks)
+        check_weight(weight, is_labelled, ranks)
         # The transformer checks the rows; here, their number of features and names.
         validate_data(self, X, skip_check_array=True)
-        transformer = clone(self.transformer)
-        self.transformer_ = transformer.fit(X, None, **params.transformer.fit)
+        if self.transformer is not None:
+            transformer = clone(self.transformer)
+            self.transformer_ = transformer.fit(X, None, **params.transformer.fit)
+        classifier = self._choose(X, is_labelled, labels, params.classifier.fit)
         self.classes_ = classes
-        self._fit_classifier(X, is_labelled, labels, ranks, params.classifier.fit)
+        self._fit_classifier(
+            classifier, X, is_labelled, labels, ranks, params.classifier.fit
+        )
         return self
 
     def predict(self, X):
@@ -235,7 +298,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Their classes.
         """
         features = self._check_features(X)
-        if isinstance(_last_step(self.classifier_), _GRAPHS):
+        if isinstance(last_step(self.classifier_), GRAPHS):
             # As it does, but rows without a class of their own are warned of.
             return self.classes_[self._predict_proba(features).argmax(1)]
         predicted = self.classifier_.predict(features)
@@ -334,14 +397,16 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         """
         to_fit = MethodMapping().add(caller="fit", callee="fit")
         router = MetadataRouter(owner=self).add_self_request(self)
-        router.add(transformer=self.transformer, method_mapping=to_fit)
-        return router.add(classifier=self.classifier, method_mapping=to_fit)
+        if self.transformer is not None:
+            router.add(transformer=self.transformer, method_mapping=to_fit)
+        return router.add(classifier=self._classifier(), method_mapping=to_fit)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        own = get_tags(self.classifier)
+        own = get_tags(self._classifier())
         # Rows reach the transformer, and with `passthrough` the classifier too.
-        tags.input_tags = get_tags(self.transformer).input_tags
+        if self.transformer is not None:
+            tags.input_tags = get_tags(self.transformer).input_tags
         tags.input_tags.sparse &= own.input_tags.sparse
         tags.input_tags.allow_nan &= own.input_tags.allow_nan
         tags.classifier_tags = own.classifier_tags or tags.classifier_tags
@@ -371,18 +436,53 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             params = others
         if _routing_enabled():
             return process_routing(self, "fit", **params)
-        if params and not has_fit_parameter(self.classifier, "sample_weight"):
+        if params and not has_fit_parameter(self._classifier(), "sample_weight"):
             raise TypeError(
                 f"{type(self.classifier).__name__}.fit takes no sample_weight; that of "
                 "a pipeline does with metadata routing enabled."
             )
         return Bunch(transformer=Bunch(fit={}), classifier=Bunch(fit=params))
 
-    def _fit_classifier(self, X, is_labelled, labels, ranks, params):
+    def _classifier(self):
+        """The classifier that is given, or one like those that are chosen among."""
+        if self.classifier is not None:
+            return self.classifier
+        default = LogisticRegression()
+        if not _routing_enabled():
+            return default
+        return default.set_fit_request(sample_weight=True)
+
+    def _choose(self, X, is_labelled, labels, params):
+        """The classifier, not fitted; sets `transformer_` where none is given."""
+        for name in ("features_", "cv_results_"):  # of an earlier choice
+            vars(self).pop(name, None)
+        if self.transformer is not None and self.classifier is not None:
+            return clone(self.classifier)
+        rows = np.flatnonzero(is_labelled)
+        X_labelled = _safe_indexing(X, rows)
+        seed = check_random_state(self.random_state).randint(2**30)
+        sees_all = isinstance(last_step(self.classifier), SEMI_SUPERVISED)
+        if self.classifier is None or sees_all:
+            classifiers = default_classifiers(len(rows))
+        else:
+            classifiers = [self.classifier]
+        # Weights of all rows are not for classifiers of the labelled ones.
+        params = {} if sees_all else _check_method_params(X, params, rows)
+        if self.transformer is None:
+            found = stages(X, seed, is_for_graph=sees_all)
+        else:
+            found = one_stage("transformer", self.transformer_)
+        choice = Choice(classifiers, labels, params, seed)
+        leader = choose(found, lambda made: self._columns(made, X_labelled), choice)
+        if self.transformer is None:
+            self.features_ = leader.features
+        self.transformer_, self.cv_results_ = leader.transformer, choice.results()
+        return clone(leader.classifier if self.classifier is None else self.classifier)
+
+    def _fit_classifier(self, classifier, X, is_labelled, labels, ranks, params):
         """Fit to all rows with ranks as labels, or to the labelled rows alone."""
         rows = np.flatnonzero(is_labelled)
-        classifier = clone(self.classifier)
-        self._sees_all = isinstance(_last_step(classifier), _SEMI_SUPERVISED)
+        self._sees_all = isinstance(last_step(classifier), SEMI_SUPERVISED)
         if not self._sees_all:
             # Weights and the like of the labelled rows.
             params = _check_method_params(X, params, rows)
@@ -402,7 +502,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if not is_lost.any():
             return found
         warnings.warn(
-            f"{type(_last_step(self.classifier_)).__name__} has no probabilities for "
+            f"{type(last_step(self.classifier_)).__name__} has no probabilities for "
             f"{is_lost.sum()} of {len(found)} rows, which are far from all that have a "
             "label: those of all classes are equal there, and the first is predicted.",
             UserWarning,
@@ -420,72 +520,12 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     def _features(self, X):
         """Columns for the classifier: features, and with `passthrough` those of X."""
-        features = self.transformer_.transform(X)
+        return self._columns(self.transformer_, X)
+
+    def _columns(self, transformer, X):
+        features = transformer.transform(X)
         if not self.passthrough:
             return features
         if sparse.issparse(X) or sparse.issparse(features):
             return sparse.hstack([features, X], format="csr")
         return np.hstack([features, np.asarray(X)])
-
-
-def _warn_of_no_mark(unlabeled):
-    """Warn that y, all whose rows are labelled, lacks the mark that was said."""
-    if unlabeled is None or unlabeled != unlabeled or unlabeled == "auto":
-        return
-    warnings.warn(
-        f"y contains no unlabeled samples, none with the mark {unlabeled!r}: all its "
-        "values are taken for classes, also where another estimator has encoded y.",
-        UserWarning,
-        stacklevel=4,
-    )
-
-
-def _last_step(classifier):
-    """The classifier itself, or the last step of (nested) pipelines."""
-    while isinstance(classifier, Pipeline):
-        classifier = classifier.steps[-1][1]
-    return classifier
-
-
-def _check_no_inner_folds(classifier):
-    """Raise where a search would hide the unlabelled rows from its classifier."""
-    search = _last_step(classifier)
-    inner = _last_step(getattr(search, "estimator", None))
-    # A search, by any library, has `cv` and `estimator`.
-    if hasattr(search, "cv") and isinstance(inner, _SEMI_SUPERVISED):
-        outer, name = type(search).__name__, type(inner).__name__
-        raise ValueError(
-            f"{outer} would show {name} the labelled rows alone. Put it outside: "
-            f"{outer}(SemiSupervisedClassifier(transformer, {name}()), ..., "
-            "cv=LabelledFolds())."
-        )
-
-
-def _check_numbers(X):
-    """Raise where X has columns that are no numbers, for `passthrough`."""
-    columns = X if sparse.issparse(X) else np.asarray(X)
-    # Numbers of any kind; objects may hold numbers as well.
-    if columns.dtype.kind in "biufc":
-        return
-    try:
-        columns.astype(float)
-    except (TypeError, ValueError) as error:
-        raise type(error)(
-            f"passthrough=True needs an X of numbers for the classifier: {error}"
-        ) from error
-
-
-def _check_weight(weight, is_labelled, ranks):
-    """Raise where weights are not one a row, or leave fewer than two classes."""
-    if weight is None or np.ndim(weight) == 0:
-        return
-    if np.shape(weight) != np.shape(is_labelled):
-        raise ValueError(
-            f"sample_weight must have the shape of y, {np.shape(is_labelled)}; got "
-            f"{np.shape(weight)}."
-        )
-    is_heavy = np.asarray(weight)[is_labelled] > 0
-    if len(np.unique(ranks[is_heavy])) < 2:
-        raise ValueError(
-            "The labelled rows of positive sample_weight have fewer than two classes."
-        )
