@@ -436,6 +436,14 @@ def test_batches_grow_with_the_rows(n_rows, size):
     assert _fitting._batch_size(AutoencoderTransformer(), n_rows) == size
 
 
+@pytest.mark.parametrize("n_rows, rate", [(100, 8e-3), (5000, 4e-3)])
+def test_the_automatic_rate_is_lower_for_long_fits(n_rows, rate):
+    X = np.random.default_rng(0).normal(size=(n_rows, 2))
+    model = AutoencoderTransformer(1, max_iter=0).fit(X)
+    assert model.net_.lr == rate
+    assert model.partial_fit(X[:10]).net_.lr == 4e-3
+
+
 def widths_of(model):
     return model.net_.module_.config()["hidden_layer_sizes"]
 

@@ -28,7 +28,7 @@ from skae.transformers._parameters import is_ratio, orders_latents
 
 # Rows or features from which automatic layers are twice as wide: images and large
 # tables gain by it, others take twice as long for nothing (docs/defaults.md).
-_MANY_ROWS, _MANY_FEATURES = 5_000, 100
+MANY_ROWS, _MANY_FEATURES = 5_000, 100
 
 
 def choose_likelihood(estimator, frame, X, previous):
@@ -214,7 +214,7 @@ def hidden_widths(hidden_layer_sizes, n_rows, n_features) -> tuple[int, ...]:
     """Hidden layer sizes as a tuple of positive integers."""
     hidden_layer_sizes = to_python(hidden_layer_sizes)
     if isinstance(hidden_layer_sizes, str):
-        is_large = n_rows >= _MANY_ROWS or n_features >= _MANY_FEATURES
+        is_large = n_rows >= MANY_ROWS or n_features >= _MANY_FEATURES
         return (512, 256) if is_large else (256, 128)
     # One number is one hidden layer.
     if isinstance(hidden_layer_sizes, Integral):

@@ -20,12 +20,20 @@ from skae.nn.likelihoods import SquaredError
 from skae.training import LatentNet, TrainingResult, training_callbacks
 from skae.training._device import resolve_precision
 from skae.training._encoder_phase import has_encoder_phase, train_encoder
-from skae.transformers._building import build, choose_likelihood, initialise
+from skae.transformers._building import (
+    MANY_ROWS,
+    build,
+    choose_likelihood,
+    initialise,
+)
 from skae.transformers._finalising import finalise
 
 # Steps of an epoch that the automatic batch size aims at, within [16, 256] rows; and
 # how many it leaves a large table, by larger batches.
 _STEPS_PER_EPOCH, _MANY_STEPS_PER_EPOCH = 12, 500
+
+# Peak learning rates.
+_RATE, _RATE_OF_LONG_FITS = 8e-3, 4e-3
 
 # Epochs of a fit that is not told how many, and steps after which one has had enough.
 _MAX_EPOCHS, _MAX_STEPS = 100, 10_000
@@ -171,7 +179,7 @@ def make_net(estimator, fit, split, unexplained) -> LatentNet:
         corrupt=make_corruption(estimator.noise, estimator.noise_level),
         seed=fit.seed,
         output_rate=_output_rate(fit, unexplained),
-        lr=estimator.learning_rate_init,
+        lr=_learning_rate(estimator, fit),
         max_epochs=_n_epochs(estimator, fit, batch_size),
         batch_size=batch_size,
         train_split=split,
@@ -263,6 +271,14 @@ def _batch_size(estimator, n_rows) -> int:
     aim = max(min(n_rows / _STEPS_PER_EPOCH, 256), n_rows / _MANY_STEPS_PER_EPOCH)
     # The nearest power of two.
     return min(2 ** max(round(math.log2(aim)), 4), n_rows)
+
+
+def _learning_rate(estimator, fit) -> float:
+    """Peak rate: that of many steps is lower, and so is one that does not fall."""
+    if estimator.learning_rate_init != "auto":
+        return estimator.learning_rate_init
+    is_long = fit.is_incremental or fit.rows.n_rows >= MANY_ROWS
+    return _RATE_OF_LONG_FITS if is_long else _RATE
 
 
 def _n_epochs(estimator, fit, batch_size) -> int:

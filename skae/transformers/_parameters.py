@@ -34,7 +34,10 @@ COMMON_CONSTRAINTS: dict = {
     "ordered": ["boolean"],
     "init": [StrOptions({"pca", "random"})],
     "alpha": [Interval(Real, 0, None, closed="left")],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "learning_rate_init": [
+        StrOptions({"auto"}),
+        Interval(Real, 0, None, closed="neither"),
+    ],
     "batch_size": [
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
