@@ -31,7 +31,7 @@ SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 5}
 LEARNS = {
     "hidden_layer_sizes": (64, 32),
     "learning_rate_init": 0.01,
-    "max_iter": 15,
+    "max_iter": 25,
     "random_state": 0,
 }
 

@@ -353,6 +353,11 @@ FOUND = [
         AutoencoderTransformer(2, allow_nan=True, **SMALL),
         np.array([[1e150, 1e61], [1e150, 0.0], [1e150, np.nan]]),
     ),
+    # Training rows that are equal, beside validation rows: a warning of PCA.
+    Case(
+        AutoencoderTransformer(8, **SMALL),
+        np.eye(15, 1) * 1e60 + np.resize([0, 0, 1], (15, 1)),
+    ),
     # Codes that an outlier leaves equal: a warning of k-means.
     Case(
         AutoencoderTransformer(2, loss="absolute_error", **SMALL),

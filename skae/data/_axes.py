@@ -56,7 +56,7 @@ def principal_axes(
     is_exact = min(n_rows, n_features) <= _EXACT
     X = torch.cat(list(rows.exact_chunks())) if is_exact else rows.gathered()
     X = X * factor.to(X.dtype)
-    if not X.any():  # scikit-learn would divide by the total variance
+    if bool((X == X[0]).all()):  # scikit-learn would divide by the total variance
         return _no_axes(n_features)
     solver = "full" if is_exact else "auto"
     pca = PCA(rank, svd_solver=solver, random_state=seed).fit(X.numpy(force=True))

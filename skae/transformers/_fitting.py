@@ -28,7 +28,7 @@ from skae.transformers._building import (
 )
 from skae.transformers._finalising import finalise
 
-# Steps of an epoch that the automatic batch size aims at, within [16, 256] rows; and
+# Steps of an epoch that the automatic batch size aims at, within [32, 256] rows; and
 # how many it leaves a large table, by larger batches.
 _STEPS_PER_EPOCH, _MANY_STEPS_PER_EPOCH = 12, 500
 
@@ -270,7 +270,7 @@ def _batch_size(estimator, n_rows) -> int:
         return min(int(estimator.batch_size), n_rows)
     aim = max(min(n_rows / _STEPS_PER_EPOCH, 256), n_rows / _MANY_STEPS_PER_EPOCH)
     # The nearest power of two.
-    return min(2 ** max(round(math.log2(aim)), 4), n_rows)
+    return min(2 ** max(round(math.log2(aim)), 5), n_rows)
 
 
 def _learning_rate(estimator, fit) -> float:

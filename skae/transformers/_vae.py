@@ -128,7 +128,7 @@ class VAETransformer(BaseAutoencoder):
         "auto" is 8e-3, and 4e-3 from 5,000 rows on and in `partial_fit`.
     batch_size : int or "auto", default="auto"
         Rows of one step. "auto" is a power of two, about a twelfth of the rows within
-        16 and 256, and 1/500 of more than 128,000.
+        32 and 256, and 1/500 of more than 128,000.
     max_iter : int or "auto", default="auto"
         Largest number of epochs, passes over the rows. 0 leaves the initial model:
         probabilistic PCA. "auto" is 100, and fewer where these would be more than
