@@ -442,6 +442,7 @@ def test_the_automatic_rate_is_lower_for_long_fits(n_rows, rate):
     model = AutoencoderTransformer(1, max_iter=0).fit(X)
     assert model.net_.lr == rate
     assert model.partial_fit(X[:10]).net_.lr == 4e-3
+    assert model.set_params(noise="masking").fit(X).net_.lr == 4e-3
 
 
 def widths_of(model):

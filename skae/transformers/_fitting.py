@@ -237,7 +237,7 @@ def _can_improve(estimator, model, unexplained) -> bool:
     A variational model can always learn the shape of the density, and any model the
     objectives beside reconstruction. A linear autoencoder cannot beat PCA.
     """
-    is_plain = model.penalty is None and not (estimator.noise and estimator.noise_level)
+    is_plain = model.penalty is None and not _has_noise(estimator)
     if model.prior is not None or not is_plain:
         return True
     # PCA is the optimum for squared errors alone (Eckart and Young).
@@ -268,7 +268,8 @@ def _batch_size(estimator, n_rows) -> int:
     """Rows of a step."""
     if estimator.batch_size != "auto":
         return min(int(estimator.batch_size), n_rows)
-    aim = max(min(n_rows / _STEPS_PER_EPOCH, 256), n_rows / _MANY_STEPS_PER_EPOCH)
+    n_steps = _STEPS_PER_EPOCH * (2 if _has_noise(estimator) else 1)
+    aim = max(min(n_rows / n_steps, 256), n_rows / _MANY_STEPS_PER_EPOCH)
     # The nearest power of two.
     return min(2 ** max(round(math.log2(aim)), 5), n_rows)
 
@@ -278,7 +279,12 @@ def _learning_rate(estimator, fit) -> float:
     if estimator.learning_rate_init != "auto":
         return estimator.learning_rate_init
     is_long = fit.is_incremental or fit.rows.n_rows >= MANY_ROWS
-    return _RATE_OF_LONG_FITS if is_long else _RATE
+    return _RATE_OF_LONG_FITS if is_long or _has_noise(estimator) else _RATE
+
+
+def _has_noise(estimator) -> bool:
+    """Whether rows are corrupted, so that each epoch has other ones."""
+    return bool(estimator.noise and estimator.noise_level)
 
 
 def _n_epochs(estimator, fit, batch_size) -> int:
