@@ -66,6 +66,9 @@ class BestEpoch(Callback):
     After `n_returns` times, or three that were not finite, it stops instead. Without
     validation rows the last finite epoch is the best.
 
+    The initial model may be a saddle, which takes long to leave. While no epoch is
+    better, the rate is cut, but training does not go back.
+
     Where the net has a `min_gain`, the initial model stays unless the best epoch is
     better by more than that fraction of the loss and than one standard error (Breiman
     et al., 1984, Classification and regression trees).
@@ -125,7 +128,8 @@ class BestEpoch(Callback):
         self.best_losses_ = net.validation_losses_
 
     def _go_back(self, net, is_finite):
-        net.parameters_.load(self.state_)
+        if self.best_epoch_ or not is_finite:
+            net.parameters_.load(self.state_)
         self.n_stale_ = 0
         self.n_returns_ += 1
         net.cut_rate(self.cut)
