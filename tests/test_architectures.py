@@ -719,7 +719,7 @@ def test_a_callable_is_told_what_it_needs():
     VAETransformer(K, architecture=spy, max_iter=0, activation="relu").fit(rows())
     assert seen == [
         ((4, 6), (7,), "silu", (D, K), (K, D)),
-        (None, (512, 256), "relu", (D, K), (2 * K, D)),
+        (None, (256, 128), "relu", (D, K), (2 * K, D)),
     ]
 
 

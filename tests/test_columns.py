@@ -42,7 +42,7 @@ def people():
 
 @pytest.fixture(scope="module")
 def fitted(people):
-    return VAETransformer(2, likelihood=LAWS, max_iter=40, random_state=0).fit(people)
+    return VAETransformer(2, likelihood=LAWS, max_iter=80, random_state=0).fit(people)
 
 
 def test_reconstructions_stay_in_the_support(fitted, people):

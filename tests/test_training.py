@@ -557,13 +557,15 @@ def test_a_ruinous_rate_leaves_the_initial_model(estimator, iris):
     assert np.array_equal(model.score_samples(iris), start.score_samples(iris))
 
 
-@pytest.mark.parametrize("seed", [1, 5, 10])
+@pytest.mark.parametrize("seed", [0, 8, 10])
 def test_luck_on_few_rows_is_no_gain_on_the_pca_of_all(seed):
     """Normal rows have nothing beyond PCA, but ten may look as if they had."""
     loading = np.random.default_rng(seed).normal(size=(10, 40))
     rng = np.random.default_rng(1000 + seed)
     X = rng.normal(size=(100, 10)) @ loading + rng.normal(size=(100, 40))
-    model = AutoencoderTransformer(12, max_iter=30, random_state=seed).fit(X)
+    model = AutoencoderTransformer(
+        12, batch_size=8, max_iter=30, random_state=seed
+    ).fit(X)
     assert min(model.validation_loss_curve_) < model.best_loss_
     assert model.best_iter_ == 0
     expected = PCA(12, svd_solver="full").fit(X)
