@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -640,6 +641,21 @@ def end_by_the_rule(bests, patience, n_returns=1):
         if returns > n_returns:
             return epoch
     return None
+
+
+@pytest.mark.parametrize("losses, goes_back", [([2, 2], False), ([0.5, 2, 2], True)])
+def test_training_goes_back_to_a_better_epoch_only(losses, goes_back):
+    """The initial model, of loss one, may be a saddle; the rate falls either way."""
+    net = MagicMock(train_loss_=1.0, is_objective_growing=False)
+    net.validation_.losses.return_value = torch.ones(3)
+    best = BestEpoch(patience=2)
+    best.on_train_begin(net)
+    best.on_epoch_begin(net)
+    for loss in losses:
+        net.validation_losses_ = torch.full((3,), float(loss))
+        best.on_epoch_end(net)
+    net.cut_rate.assert_called_once()
+    assert net.parameters_.load.called == goes_back
 
 
 @both
