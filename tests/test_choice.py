@@ -113,8 +113,8 @@ def test_a_tie_goes_to_the_rows_and_more_errors_ask_for_more(iris):
 
     def leader(n_errors, features):
         choice = Choice([LogisticRegression()], labels, {}, 0)
-        choice.judge(0.0, [("rows", None, rows)])
-        choice.judge(n_errors, [("others", None, features)])
+        choice.compare(0.0, [("rows", None, rows)])
+        choice.compare(n_errors, [("others", None, features)])
         return choice.leader.features
 
     assert leader(0.0, rows) == "rows"
@@ -122,15 +122,15 @@ def test_a_tie_goes_to_the_rows_and_more_errors_ask_for_more(iris):
     assert leader(1e3, better) == "rows"
 
 
-def judged(name, losses, is_right):
+def compared(name, losses, is_right):
     arrays = np.array(losses, dtype=float), np.array(is_right, dtype=float)
-    return _choice.Judged(name, None, None, *arrays)
+    return _choice.Compared(name, None, None, *arrays)
 
 
 def test_a_lower_loss_with_more_errors_is_not_better():
-    old = judged("rows", [0.5, 0.6, 0.5, 0.6], [1, 1, 1, 0])
-    sure = judged("others", [0.1, 0.2, 0.1, 0.3], [1, 1, 1, 0])
-    wrong = judged("others", [0.1, 0.2, 0.1, 0.3], [1, 0, 1, 0])
+    old = compared("rows", [0.5, 0.6, 0.5, 0.6], [1, 1, 1, 0])
+    sure = compared("others", [0.1, 0.2, 0.1, 0.3], [1, 1, 1, 0])
+    wrong = compared("others", [0.1, 0.2, 0.1, 0.3], [1, 0, 1, 0])
     assert _choice._is_better(sure, old, 1.0)
     assert not _choice._is_better(wrong, old, 1.0)
 
@@ -139,11 +139,13 @@ def test_of_a_stage_many_rows_right_count_more_than_the_loss(iris, monkeypatch):
     labels = np.repeat([0, 1], 20)
     choice = Choice(["low loss", "right"], labels, {}, 0)
     found = {
-        "low loss": judged("rows", np.full(40, 0.3), np.arange(40) % 2),
-        "right": judged("rows", np.full(40, 0.4), np.ones(40)),
+        "low loss": compared("rows", np.full(40, 0.3), np.arange(40) % 2),
+        "right": compared("rows", np.full(40, 0.4), np.ones(40)),
     }
-    monkeypatch.setattr(choice, "_judge", lambda name, made, Z, key: found[key])
-    choice.judge(0.0, [("rows", None, labels[:, None])])
+    monkeypatch.setattr(
+        choice, "_cross_validated", lambda name, made, Z, key: found[key]
+    )
+    choice.compare(0.0, [("rows", None, labels[:, None])])
     assert choice.leader is found["right"]
 
 

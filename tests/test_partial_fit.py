@@ -27,7 +27,7 @@ FIRST = {
 
 @pytest.fixture(scope="module")
 def rows():
-    """300 rows to fit, 300 to judge by: three curved latents."""
+    """300 rows to fit, 300 to compare by: three curved latents."""
     rng = np.random.default_rng(0)
     z = rng.normal(size=(600, 3)) @ rng.normal(size=(3, N_FEATURES))
     X = 3 + 2 * np.tanh(z) + 0.1 * rng.normal(size=z.shape)

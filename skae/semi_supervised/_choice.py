@@ -22,7 +22,7 @@ _LEAST_PROBABILITY = 1e-12
 _SLOPES = 2.0 ** np.arange(-2, 6)
 
 
-class Judged(NamedTuple):
+class Compared(NamedTuple):
     """A classifier on features, and its loss on each labelled row (n,)."""
 
     features: str
@@ -33,7 +33,7 @@ class Judged(NamedTuple):
 
 
 def choose(stages, to_features, choice):
-    """Judge the candidates of all stages, and return the leader.
+    """Compare the candidates of all stages, and return the leader.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def choose(stages, to_features, choice):
     to_features : callable
         From a transformer to its features of the labelled rows.
     choice : Choice
-        That is judged.
+        That is compared.
 
     Returns
     -------
-    leader : Judged
+    leader : Compared
         Its classifier is not fitted.
     """
     leading = None
@@ -57,15 +57,15 @@ def choose(stages, to_features, choice):
             return choice.leader
         found = [(name, made, to_features(made)) for name, made in candidates]
         try:
-            choice.judge(n_errors, found)
-        except CannotJudgeError as error:
+            choice.compare(n_errors, found)
+        except CannotCompareError as error:
             warnings.warn(
                 f"No cross-validation can choose features and a classifier: {error}. "
                 "The first of them are taken.",
                 UserWarning,
                 stacklevel=6,
             )
-            first = Judged(*candidates[0], choice.fallback, None, None)
+            first = Compared(*candidates[0], choice.fallback, None, None)
             return choice.leader or first
         leading = choice.leader.features
 
@@ -80,12 +80,12 @@ def default_classifiers(n_labelled):
     return linear + machines if n_labelled <= _MOST_ROWS_OF_SVC else linear
 
 
-class CannotJudgeError(ValueError):
+class CannotCompareError(ValueError):
     """A classifier could not be fitted to the training rows of a fold."""
 
 
 class Choice:
-    """Judges candidates on labelled rows and keeps the one that leads.
+    """Compares candidates on labelled rows and keeps the one that leads.
 
     Of one stage the candidate of the lowest mean loss is taken, unless another has more
     rows right by two standard errors. It replaces the leader where the mean of the
@@ -110,28 +110,28 @@ class Choice:
         self.fallback = min(
             classifiers, key=lambda each: abs(getattr(each, "C", 1) - 1)
         )
-        self.rows = _rows_to_judge(labels, params.get("sample_weight"), seed)
+        self.rows = _rows_to_compare(labels, params.get("sample_weight"), seed)
         self.params = _check_method_params(labels, params, self.rows)
         self.labels = labels[self.rows]
         self.classes, self.ranks = np.unique(self.labels, return_inverse=True)
         self.folds = list(_folds(self.ranks, seed))
-        self.judged = []
+        self.compared = []
         self.leader = None
 
-    def judge(self, n_errors, candidates):
-        """Judge a stage: names, transformers, and features of the labelled rows."""
+    def compare(self, n_errors, candidates):
+        """Compare a stage: names, transformers, and features of the labelled rows."""
         if not self.folds:
-            raise CannotJudgeError("no class has two labelled rows")
+            raise CannotCompareError("no class has two labelled rows")
         candidates = [
             (*made, _safe_indexing(features, self.rows))
             for *made, features in candidates
         ]
         found = [
-            self._judge(name, transformer, features, classifier)
+            self._cross_validated(name, transformer, features, classifier)
             for name, transformer, features in candidates
             for classifier in self.classifiers
         ]
-        self.judged += found
+        self.compared += found
         best = min(found, key=lambda each: each.loss.mean())
         # The slope of one classifier suits it less than that of another.
         surest = max(found, key=lambda each: each.is_right.mean())
@@ -143,15 +143,15 @@ class Choice:
     def results(self):
         """Candidates and their mean scores, in the order of the stages."""
         return {
-            "features": [each.features for each in self.judged],
-            "classifier": [each.classifier for each in self.judged],
-            "mean_test_loss": np.array([each.loss.mean() for each in self.judged]),
+            "features": [each.features for each in self.compared],
+            "classifier": [each.classifier for each in self.compared],
+            "mean_test_loss": np.array([each.loss.mean() for each in self.compared]),
             "mean_test_accuracy": np.array(
-                [each.is_right.mean() for each in self.judged]
+                [each.is_right.mean() for each in self.compared]
             ),
         }
 
-    def _judge(self, name, transformer, features, classifier):
+    def _cross_validated(self, name, transformer, features, classifier):
         outputs = np.zeros((len(self.folds), len(self.ranks), len(self.classes)))
         for output, folds in zip(outputs, self.folds):
             for train, test in folds:
@@ -170,7 +170,7 @@ class Choice:
             own = np.asarray(weight)[tested]
             relative = own / own.mean()
             loss, is_right = loss * relative, is_right * relative
-        return Judged(name, transformer, classifier, loss, is_right)
+        return Compared(name, transformer, classifier, loss, is_right)
 
     def _fitted(self, classifier, features, train):
         params = _check_method_params(features, self.params, train)
@@ -180,10 +180,10 @@ class Choice:
                 features = _safe_indexing(features, train)
                 return clone(classifier).fit(features, self.labels[train], **params)
             except ValueError as error:
-                raise CannotJudgeError(str(error)) from error
+                raise CannotCompareError(str(error)) from error
 
 
-def _rows_to_judge(labels, weight, seed):
+def _rows_to_compare(labels, weight, seed):
     """Indices of labelled rows with weight: all, or a stratified draw of many."""
     rows = np.arange(len(labels))
     if np.ndim(weight):

@@ -154,8 +154,8 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     `sample_weight` and other parameters of `fit` are the classifier's, of the labelled
     rows; with metadata routing the transformer may request some too.
 
-    **The choice.** Every candidate is judged by its loss on held-out labelled rows, in
-    five folds or as many as the smallest class of two rows or more has rows; three
+    **The choice.** Candidates are compared by losses on held-out labelled rows, in five
+    folds or as many as the smallest class of two rows or more has rows; three
     times where there are at most 300 labelled rows, and on 2,000 of them at most. The
     first are the rows, standardised, or divided by one number where the features share
     a unit as pixels do. Others replace them where their loss, paired row by row, is
@@ -172,7 +172,7 @@ class SemiSupervisedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     Neighbours of new rows are found among the training rows, which are kept.
 
-    A `classifier` without probabilities is judged by a softmax of its decisions, or by
+    A `classifier` without probabilities is compared by a softmax of its decisions or by
     its errors; one that learns from unlabelled rows is fitted to the features that suit
     the default. Where no class has two labelled rows, or `classifier` cannot be fitted
     to a fold, the rows are taken, with a warning.

@@ -1,43 +1,35 @@
 """The skorch net that trains a model: the loop alone."""
 
 import copy
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from skorch import NeuralNet
 from skorch.history import History
 from torch import Tensor
 
 from skae.data._rows import CHUNK, Batch, ResidentRows, weighted_mean
-from skae.nn._build import load_model
 from skae.nn._log_density import loss_of_data
 from skae.nn._model import LatentModel
 from skae.nn._modules import Decoder, Encoder
 from skae.nn._objective import Objective
 from skae.nn._ordered import random_prefixes
 from skae.nn._own_draws import drawing_from
-from skae.nn._sizes import n_macs
 from skae.nn.architectures._base import has_hooks
 from skae.training._callbacks import sees_gradients
-from skae.training._determinism import ordinary_torch
-from skae.training._device import available_devices
 from skae.training._flat_parameters import FlatParameters, flat_vectors
 from skae.training._interrupts import interrupts
 from skae.training._optimizer import VectorAdamW
+from skae.training._saved_net import SavedNet
 from skae.training._step import GradientStep, captured, traced
+from skae.training._threads import suitable_threads
 from skae.training._validation import Validation, learn_initial_weight
 
 # Recorders of a step's operations, and the steps that earn back the tenth of a second
 # that recording takes.
 _RECORDERS = {"cpu": traced, "cuda": captured}
 _MIN_STEPS_TO_RECORD = 400
-
-# Multiply-adds of one step below which a second thread costs more than it saves.
-_MIN_MACS_FOR_THREADS = 2**23
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class TrainingResult:
         return self.best_epoch == 0
 
 
-class LatentNet(NeuralNet):
+class LatentNet(SavedNet):
     """Train a `LatentModel` on rows that lie on the device.
 
     Pickles hold the model in NumPy arrays and plain values, and the history; another
@@ -211,10 +203,6 @@ class LatentNet(NeuralNet):
         self.rate_factor_ = 1.0
         self.set_rate(1.0)
 
-    def set_model(self, model: LatentModel) -> None:
-        """Replace the trained model, by a shorter one say."""
-        self.__dict__.update(module=model, module_=model)
-
     def to_device(self, device: str) -> None:
         """Move the trained model; the rows of the next fit follow it."""
         self.set_model(self.module_.to(device))
@@ -248,7 +236,7 @@ class LatentNet(NeuralNet):
         self._is_notifying, held = False, interrupts()
         try:
             batches = self.get_iterator(train, training=True)
-            with _suitable_threads(self.module_, self.batch_size):
+            with suitable_threads(self.module_, self.batch_size):
                 if valid is not None:
                     self.validation_ = Validation(self, valid)
                 for _ in range(self.max_epochs if epochs is None else epochs):
@@ -406,34 +394,6 @@ class LatentNet(NeuralNet):
         """Mean objective of a batch."""
         return weighted_mean(self.criterion_(y_pred))
 
-    def save_params(self, use_safetensors=False, **files):
-        """As skorch's, but a path holds a whole file at each moment, the old one or the
-        new one, also where the process is killed."""
-        for name, file in files.items():
-            is_path = isinstance(file, str | os.PathLike)
-            # In the same folder: from another disk, a file could not be renamed.
-            written = f"{os.fspath(file)}.part" if is_path else file
-            super().save_params(**{name: written}, use_safetensors=use_safetensors)
-            if is_path:
-                os.replace(written, file)
-
-    def load_params(self, *args, **kwargs):
-        """As skorch's, in the course of a fit as well as after it."""
-        if "parameters_" in vars(self):
-            super().load_params(*args, **kwargs)
-            self.parameters_.reload()
-            return
-        # A place for what another `partial_fit` goes on from.
-        self._make_optimizer()
-        try:
-            super().load_params(*args, **kwargs)
-            if self.optimizer_.state:
-                self.optimizer_state_ = self.optimizer_.state_dict()
-        finally:
-            self.optimizer_ = None
-        # Another object: copies in other dtypes are kept by the model that they are of.
-        self.set_model(copy.deepcopy(self.module_))
-
     def forward_iter(self, X, training=False, device="cpu"):
         """Reconstructions of rows (n, d), in the units of the data, chunk by chunk:
         what `predict` and `forward` return."""
@@ -451,65 +411,3 @@ class LatentNet(NeuralNet):
                 "partial_fit of the estimator."
             )
         return super().partial_fit(X, y, classes, **fit_params)
-
-    def __getstate__(self):
-        """The model in arrays and plain values, and what was recorded of its fit."""
-        model: LatentModel = self.module_
-        state = model.state_dict()
-        return {
-            "settings": {name: getattr(self, name) for name in _SETTINGS},
-            "config": model.config(),
-            "given": model.given,
-            "state": {n: v.numpy(force=True).copy() for n, v in state.items()},
-            "history": [dict(epoch) for epoch in self.history],
-            "n_rows": self.n_rows_,
-        }
-
-    @ordinary_torch()
-    def __setstate__(self, state):
-        # Copied: arrays of a memory-mapped pickle cannot be written to.
-        tensors = {n: torch.from_numpy(v.copy()) for n, v in state["state"].items()}
-        model = load_model(state["config"], tensors, state["given"])
-        # On another machine the device may be missing.
-        settings = state["settings"]
-        if settings["device"] not in available_devices():
-            settings = settings | {"device": "cpu"}
-        # The one way to set up a net that was made without its constructor.
-        self.__init__(model.to(settings["device"]), **settings)  # type: ignore[misc]
-        self.initialize()
-        self.history_ = History(state["history"])
-        self.n_rows_ = state["n_rows"]
-
-
-# What a pickled net keeps of its constructor's parameters.
-_SETTINGS = [
-    "alpha",
-    "lr",
-    "max_epochs",
-    "batch_size",
-    "precision",
-    "seed",
-    "output_rate",
-    "device",
-]
-
-
-@contextmanager
-def _suitable_threads(module: LatentModel, batch_size: int) -> Iterator[None]:
-    """One thread for a step so small that a second one only adds waiting."""
-    if batch_size * n_macs(module) >= _MIN_MACS_FOR_THREADS:
-        yield
-        return
-    # New threads begin with the last number that any thread has set.
-    before = (*_N_THREADS, torch.get_num_threads())[0]
-    _N_THREADS.append(before)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-        _N_THREADS.pop()
-
-
-# Of each fit that has limited it, what it puts back.
-_N_THREADS: list[int] = []

@@ -17,8 +17,8 @@ _N_CLUSTERS = 10
 # Codes for each cluster, at least: the mean of a cluster is no training row's code.
 _CODES_PER_CLUSTER = 5
 
-# Decimals, in units of the largest deviation, by which codes are told apart; the
-# mixture adds a variance of 1e-6.
+# Decimals, in units of the largest deviation, by which codes differ; the mixture adds a
+# variance of 1e-6.
 _DECIMALS = 6
 
 # Latents up to which each cluster has a covariance of its own: 2,000 codes in ten

@@ -35,7 +35,7 @@ _STEPS_PER_EPOCH, _MANY_STEPS_PER_EPOCH = 12, 500
 # Peak learning rates.
 _RATE, _RATE_OF_LONG_FITS = 8e-3, 4e-3
 
-# Epochs of a fit that is not told how many, and steps after which one has had enough.
+# Automatic number of epochs, and of their steps at most.
 _MAX_EPOCHS, _MAX_STEPS = 100, 10_000
 
 # Epochs whose weights are averaged: each row counts once. Three gain nothing.
