@@ -1,9 +1,7 @@
 """The base of the transformers: public methods that check, convert and call."""
 
-import copy
 import warnings
 from abc import abstractmethod
-from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -23,11 +21,8 @@ from skae._sklearn import (
     get_namespace,
 )
 from skae.data._arrays import as_tensor, float_dtypes, like
-from skae.nn._imputation import conditional_draws, conditional_mean, filled
 from skae.nn._log_density import rows_log_density
 from skae.nn._modules import Decoder, Encoder, n_hidden
-from skae.nn._ordered import truncated
-from skae.nn._params import is_count
 from skae.training._determinism import ordinary_torch
 from skae.training._device import resolve_device
 from skae.training._interrupts import noting_interrupts, warn_of_interrupt
@@ -35,6 +30,7 @@ from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
+from skae.transformers._impute import ImputerMixin
 from skae.transformers._input import first_rows, in_order_of_names, validated
 from skae.transformers._likelihood_spec import (
     check_categories,
@@ -43,9 +39,16 @@ from skae.transformers._likelihood_spec import (
 )
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
+from skae.transformers._truncate import OrderedMixin
 
 
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseAutoencoder(
+    ImputerMixin,
+    OrderedMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     """Base of the transformers; a subclass chooses posterior and likelihood."""
 
     _parameter_constraints: dict = COMMON_CONSTRAINTS
@@ -224,124 +227,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         )
         return clipped(rows, bounds)
 
-    def impute(self, X, *, n_imputations=None, random_state=None, bounds=None):
-        """Fill the missing entries of X.
-
-        Their conditional distribution is a mixture of the model's own and of that of
-        the multivariate normal that completes rows for the encoder; the weights are
-        learned at the end of `fit`, on masked entries. The model's own mean is the
-        reconstruction of the completed row for an autoencoder, the importance-weighted
-        mean of reconstructions for a variational one [1]_.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows; NaN marks a missing entry. A row without any value gets the means of
-            the features.
-        n_imputations : int or None, default=None
-            None fills in conditional means. A number returns as many tables, with
-            entries drawn from the conditional distribution (multiple imputation [2]_);
-            for an autoencoder, their variances are the normal's. Deviations from the
-            means are calibrated on the masked entries.
-        random_state : int, RandomState instance or None, default=None
-            Generator of the draws; conditional means are the same in every call.
-        bounds : None, "observed" or pair of float or array-like of shape \
-                (n_features,), default=None
-            Range of the filled entries; values outside become its nearer end.
-            "observed" is the range of the training rows, feature by feature; a pair
-            holds the lowest and the highest value, each a number or one for each
-            feature.
-
-        Returns
-        -------
-        X_filled : ndarray of shape (n_samples, n_features) or \
-                (n_imputations, n_samples, n_features)
-            X with its observed values unchanged.
-
-        Raises
-        ------
-        ValueError
-            If the model was fitted with ``allow_nan=False``, a row lacks some but not
-            all one-hot columns of a category, or `bounds` has none of these forms.
-
-        References
-        ----------
-        .. [1] Mattei, P.-A. and Frellsen, J. (2019). MIWAE: deep generative modelling
-           and imputation of incomplete data sets. ICML.
-        .. [2] Rubin, D. B. (1987). Multiple imputation for nonresponse in surveys.
-           Wiley.
-        """
-        X = self._validate_rows(X, "impute")
-        if self.net_.module_.imputer is None:
-            raise ValueError(
-                "impute needs a model that was fitted with allow_nan=True."
-            )
-        bounds = make_bounds(bounds, self.net_.module_.units)
-        if n_imputations is None:
-            return clipped(self._impute(X, conditional_mean, 1), bounds, keep=X)
-        if not is_count(n_imputations):
-            raise ValueError(
-                f"n_imputations must be an integer >= 1; got {n_imputations!r}."
-            )
-        generator, m = self._generator(random_state), int(n_imputations)
-        draws = partial(conditional_draws, n_imputations=m, generator=generator)
-        xp, _ = get_namespace(X)
-        # (n, m, d) -> (m, n, d)
-        tables = xp.moveaxis(self._impute(X, draws, m), 1, 0)
-        return clipped(tables, bounds, keep=X)
-
-    def _impute(self, X, conditional, n_values):
-        base_samples = self._imputation_base_samples(self.n_components_, self._seed)
-        return self._map_rows(
-            X,
-            lambda model, rows: filled(
-                model, rows, conditional, base_samples, self._n_code_steps, n_values
-            ),
-        )
-
-    @ordinary_torch()
-    def truncate(self, n_components):
-        """Return a smaller transformer with the first latents; nothing is trained.
-
-        Parameters
-        ----------
-        n_components : int
-            Number of latents to keep.
-
-        Returns
-        -------
-        transformer : object
-            A fitted copy. This one stays as it is.
-
-        Raises
-        ------
-        ValueError
-            If the latents are not ordered, or not so many.
-        """
-        check_is_fitted(self)
-        if self.net_.module_.ordered is None:
-            raise ValueError(
-                "truncate needs a model that was fitted with ordered=True."
-            )
-        if not is_count(n_components) or n_components > self.n_components_:
-            raise ValueError(
-                f"n_components must be an integer within 1 and {self.n_components_}; "
-                f"got {n_components!r}."
-            )
-        k = int(n_components)
-        short = copy.deepcopy(self).set_params(n_components=k, ordered=True)
-        short._truncate(k)
-        return short
-
-    def _truncate(self, k):
-        """Keep the first `k` latents of this estimator, a copy of another."""
-        self.net_.set_model(truncated(self.net_.module_, k))
-        self.n_components_ = k
-        self.explained_variance_ratio_ = self.explained_variance_ratio_[:k]
-        self._code_mixture = self._code_mixture.first(k)
-        # The optimiser's momentum is of the longer code's weights.
-        self._is_incremental = False
-
     @abstractmethod
     def score_samples(self, X):
         """Return the score of each row."""
@@ -425,10 +310,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _diagnose(self, model, rows, seed, like_X):
         """Further fitted attributes, from some standardized training rows."""
         return {}
-
-    def _imputation_base_samples(self, n_components, seed):
-        """Base samples (s, k) of a posterior; a point code has none."""
-        return torch.empty(0, n_components, dtype=torch.float32, device="cpu")
 
     def _code_draws(self, model, x, generator):
         """Codes (n, k) of standardized rows, in the units that users see."""
