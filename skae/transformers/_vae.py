@@ -28,16 +28,15 @@ class VAETransformer(BaseAutoencoder):
     .. math:: E_{q(z|x)} \log p(x | z) - \beta \, KL(q(z|x) \| p(z)).
 
     A linear skip around both networks is initialised with probabilistic PCA [2]_, where
-    the bound is exact. Training keeps the epoch that is best on validation rows, the
-    initial model included.
+    the bound is exact. Training keeps the epoch that is best on validation rows, or the
+    initial model.
 
     Parameters
     ----------
     n_components : int, float or None, default=2
         Size of the code; it may exceed the number of features. None is that of all axes
-        of PCA. A float within (0, 1) is the ratio of the validation rows' variance to
-        explain: as many latents as PCA needs for it are trained in order, and the
-        fewest that reach it are kept.
+        of PCA, a float within (0, 1) the ratio of the variance to explain, as described
+        in :class:`AutoencoderTransformer`.
     hidden_layer_sizes : int, sequence of int or "auto", default="auto"
         Widths of the encoder's hidden layers; the decoder mirrors them. "auto" is
         (512, 256) from 5,000 rows or 100 features on, (256, 128) below both. ``()`` is
@@ -46,13 +45,11 @@ class VAETransformer(BaseAutoencoder):
             "logistic"}, default="silu"
         Activation function of the hidden layers.
     architecture : {"mlp", "conv", "recurrent", "attention"} or callable, default="mlp"
-        Kind of network around the linear skip: fully connected layers, convolutions of
-        images or signals, recurrent layers or self-attention over sequences. Objects of
-        `skae.nn.architectures` have options; a callable makes the networks otherwise.
+        Kind of network around the linear skip, or an object of
+        `skae.nn.architectures`, as described in :class:`AutoencoderTransformer`.
     sample_shape : tuple of int or None, default=None
         Shape of a row: (channels, height, width) or (channels, length) for "conv",
-        (length, features) for "recurrent" and "attention". None is one channel. X may
-        then have the shape (n_samples, *sample_shape) as well; rows come back flat.
+        (length, features) for "recurrent" and "attention". None is one channel.
     likelihood : str, list of (str, columns) or callable, default="gaussian"
         Distribution of a row given its code.
 
@@ -108,21 +105,18 @@ class VAETransformer(BaseAutoencoder):
         values of the hidden layers, as described in :class:`AutoencoderTransformer`.
     noise : {"gaussian", "masking", "salt_and_pepper", "swap", "dropout"}, callable \
             or None, default=None
-        Corruption of the encoder's input in training, and of validation rows; the
-        target stays clean (denoising autoencoder [12]_). The kinds, and what a callable
-        takes, are those of :class:`AutoencoderTransformer`.
+        Corruption of the encoder's input (denoising autoencoder [12]_), as described in
+        :class:`AutoencoderTransformer`.
     noise_level : float, default=0.1
         Standard deviation of the Gaussian noise, times the features' root mean square;
         otherwise the fraction of the entries.
     ordered : bool, default=False
-        Whether latents are sorted by importance, like those of PCA: any prefix of a
-        code is a good code of that size (nested dropout [13]_), which `truncate` takes.
-        Needs ``prior="normal"``.
+        Whether any prefix of a code is a good code of that size (nested dropout [13]_),
+        which `truncate` takes. Needs ``prior="normal"``.
     init : {"pca", "random"}, default="pca"
         Initial model: probabilistic PCA, or random weights.
     alpha : float, default=30.0
-        Decoupled weight decay of the hidden layers (AdamW), divided by the number of
-        rows: a step multiplies them by ``1 - learning_rate * alpha / n_samples``.
+        Weight decay of the hidden layers, as in :class:`AutoencoderTransformer`.
     learning_rate_init : float or "auto", default="auto"
         Peak of the one-cycle schedule of the learning rate; the rate of `partial_fit`.
         "auto" is 8e-3, and 4e-3 from 5,000 rows on, with `noise` and in `partial_fit`.
@@ -136,40 +130,31 @@ class VAETransformer(BaseAutoencoder):
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation rows, keep the epoch that is best on them (the
         initial model included) and stop when none is better any more. "auto" does so
-        from 10 rows on, unless the penalty is "adversarial", with which epochs do not
-        compare and True is an error.
+        from 10 rows on, unless epochs do not compare (penalty "adversarial").
     validation_fraction : float, default=0.1
-        Fraction of validation rows. The initial PCA sees these as well, unless there
-        are fewer than ten rows a component.
+        Fraction of the rows that are validation rows.
     n_iter_no_change : int, default=20
         Epochs without a better one after which training goes back to the best one and
         on at a quarter of the rate; when that has not helped it ends.
     allow_nan : bool, default=False
-        Whether entries of X may be missing (NaN): the loss leaves them out. The encoder
-        is given their conditional means under a multivariate normal of the rows (of the
-        first batch, in `partial_fit`) that sets the initial model. `impute` fills them.
+        Whether entries of X may be missing (NaN): the loss leaves them out, `impute`
+        fills them, as described in :class:`AutoencoderTransformer`.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Precision of matrix products in training. "auto" is bfloat16 where the hardware
-        computes in it and the network is large enough to gain. Everything else, scores
-        and transforms included, is float32, or float64 when X is.
+        computes in it and the network is large enough to gain.
     device : str, default="auto"
         "cpu", "cuda" or "cuda:1", say; "auto" is a GPU where there is one. A fitted
         model moves to a device that is set later.
     callbacks : list of skorch callbacks or None, default=None
-        As in `skorch.NeuralNet`: instances, or pairs of a name and an instance. The
-        names "schedule" and "best_epoch" replace the built-in ones; None removes them.
-        Those that freeze single weights or score targets are refused. An instance runs
-        as it is, not a copy: what a fit sets on it is found there until the next fit.
-        `clone`, and so a search, makes new ones from all attributes whose names do not
-        end in an underscore: these must be parameters of the constructor.
+        Instances, or pairs of a name and an instance, as described in
+        :class:`AutoencoderTransformer`.
     random_state : int, RandomState instance or None, default=None
         Generator of weights, validation rows, order of rows and draws. An int gives
         equal bits on the same machine.
     verbose : int, default=0
-        1 shows a progress bar over the epochs, 2 a table of them as well, which begins
-        with the loss of the initial model, where it is known.
+        1 shows a progress bar over the epochs, 2 a table of them as well.
 
     Attributes
     ----------
@@ -201,13 +186,11 @@ class VAETransformer(BaseAutoencoder):
         [7]_: the others are the same for all rows.
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Ratio of the variance of validation rows (of all, where there are none) that
-        each latent explains beyond those before it; only with `ordered` latents.
+        each latent adds; only with `ordered` latents.
     net_ : skorch.NeuralNet
-        The trained net: ``net_.module_`` is the torch model, ``net_.history`` holds the
-        epochs, with losses in the units of `loss_curve_`; "valid_rate" and
-        "valid_distortion" are the divergence and minus the log-likelihood of validation
-        rows, in nats. `save_params` and `load_params` are those of its weights; its
-        `predict` reconstructs arrays. It does not train by itself.
+        The trained net, as described in :class:`AutoencoderTransformer`; in
+        ``net_.history``, "valid_rate" and "valid_distortion" are the divergence and
+        minus the log-likelihood of validation rows, in nats.
     encoder_, decoder_ : torch.nn.Module
         From rows in data units to codes, and back; for export and for torch.
     mean_ : ndarray of shape (n_features,)
