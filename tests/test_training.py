@@ -434,7 +434,14 @@ def test_a_fit_that_is_told_nothing_has_a_budget_of_steps(estimator, iris, monke
     [(5, 5), (150, 32), (1617, 128), (60_000, 256), (128_000, 256), (500_000, 1024)],
 )
 def test_batches_grow_with_the_rows(n_rows, size):
-    assert _fitting._batch_size(AutoencoderTransformer(), n_rows) == size
+    assert _fitting._batch_size(AutoencoderTransformer(), n_rows, False) == size
+
+
+@pytest.mark.parametrize("n_rows, size", [(5, 5), (150, 8), (1617, 64), (60_000, 256)])
+def test_corrupted_rows_and_single_passes_have_more_steps(n_rows, size):
+    noisy = AutoencoderTransformer(noise="masking")
+    assert _fitting._batch_size(noisy, n_rows, False) == size
+    assert _fitting._batch_size(AutoencoderTransformer(), n_rows, True) == size
 
 
 @pytest.mark.parametrize("n_rows, rate", [(100, 8e-3), (5000, 4e-3)])

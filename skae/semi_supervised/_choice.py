@@ -42,7 +42,7 @@ def choose(stages, to_features, choice):
     to_features : callable
         From a transformer to its features of the labelled rows.
     choice : Choice
-        That is compared.
+        Compares them, and keeps the one that leads.
 
     Returns
     -------

@@ -28,9 +28,13 @@ from skae.transformers._building import (
 )
 from skae.transformers._finalising import finalise
 
-# Steps of an epoch that the automatic batch size aims at, within [32, 256] rows; and
-# how many it leaves a large table, by larger batches.
-_STEPS_PER_EPOCH, _MANY_STEPS_PER_EPOCH = 12, 500
+# Steps of an epoch that the automatic batch size aims at, and the fewest rows of one;
+# the same where more steps pay: rows are corrupted, or seen in one pass alone.
+_STEPS_PER_EPOCH, _LEAST_ROWS = 12, 32
+_MORE_STEPS_PER_EPOCH, _LEAST_OF_MORE = 24, 8
+
+# Rows of a batch, but for tables that would have more than so many steps an epoch.
+_MOST_ROWS, _MOST_STEPS_PER_EPOCH = 256, 500
 
 # Peak learning rates.
 _RATE, _RATE_OF_LONG_FITS = 8e-3, 4e-3
@@ -167,7 +171,7 @@ def min_gain(estimator, fit) -> float | None:
 def make_net(estimator, fit, split, unexplained) -> LatentNet:
     """The net that trains the model of a fit, initialised."""
     rows, model = fit.rows, fit.model
-    batch_size = _batch_size(estimator, rows.n_rows)
+    batch_size = _batch_size(estimator, rows.n_rows, fit.is_incremental)
     net = LatentNet(
         model,
         alpha=estimator.alpha,
@@ -264,14 +268,16 @@ def _precision(estimator, model, device, batch_size) -> str:
     return "float32"
 
 
-def _batch_size(estimator, n_rows) -> int:
+def _batch_size(estimator, n_rows, is_incremental) -> int:
     """Rows of a step."""
     if estimator.batch_size != "auto":
         return min(int(estimator.batch_size), n_rows)
-    n_steps = _STEPS_PER_EPOCH * (2 if _has_noise(estimator) else 1)
-    aim = max(min(n_rows / n_steps, 256), n_rows / _MANY_STEPS_PER_EPOCH)
+    n_steps, least = _STEPS_PER_EPOCH, _LEAST_ROWS
+    if is_incremental or _has_noise(estimator):
+        n_steps, least = _MORE_STEPS_PER_EPOCH, _LEAST_OF_MORE
+    aim = max(min(n_rows / n_steps, _MOST_ROWS), n_rows / _MOST_STEPS_PER_EPOCH)
     # The nearest power of two.
-    return min(2 ** max(round(math.log2(aim)), 5), n_rows)
+    return min(max(2 ** round(math.log2(aim)), least), n_rows)
 
 
 def _learning_rate(estimator, fit) -> float:

@@ -121,8 +121,7 @@ class VAETransformer(BaseAutoencoder):
         Peak of the one-cycle schedule of the learning rate; the rate of `partial_fit`.
         "auto" is 8e-3, and 4e-3 from 5,000 rows on, with `noise` and in `partial_fit`.
     batch_size : int or "auto", default="auto"
-        Rows of one step. "auto" is a power of two, about a twelfth of the rows, with
-        `noise` half of that, within 32 and 256; and 1/500 of more than 128,000.
+        Rows of one step; "auto" is described in :class:`AutoencoderTransformer`.
     max_iter : int or "auto", default="auto"
         Largest number of epochs, passes over the rows. 0 leaves the initial model:
         probabilistic PCA. "auto" is 100, and fewer where these would be more than
