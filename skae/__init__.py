@@ -6,6 +6,7 @@ one way: folders of users -> training -> data -> nn -> torch.
 """
 
 from skae.detection import AutoencoderDetector
+from skae.io import load
 from skae.semi_supervised import SemiSupervisedClassifier
 from skae.transformers import AutoencoderTransformer, VAETransformer
 
@@ -14,6 +15,7 @@ __all__ = [
     "AutoencoderTransformer",
     "SemiSupervisedClassifier",
     "VAETransformer",
+    "load",
 ]
 
 __version__ = "0.1.0"  # pyproject.toml reads it

@@ -1,4 +1,4 @@
-"""Who may import whom: users' folders -> training -> data -> nn -> torch."""
+"""Who may import whom: users' folders -> training -> io, data -> nn -> torch."""
 
 import ast
 import sys
@@ -13,22 +13,23 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 # What a plain install has; anything else is imported where it is needed.
 ALWAYS_THERE = {"numpy", "scipy", "sklearn", "skorch", "skae", "torch", "tqdm"}
-ALWAYS_THERE |= {"threadpoolctl"}  # scikit-learn's own
+ALWAYS_THERE |= {"safetensors", "threadpoolctl"}
 
 # room: packages, and rooms of skae, that it may enter beside itself; "top" is
 # `skae/__init__.py` and `skae/_sklearn.py`
 OPEN = {
     "nn": ({"torch"}, set()),
     "data": ({"torch", "numpy", "sklearn"}, {"nn", "top"}),
-    "training": ({"torch", "sklearn", "skorch", "tqdm"}, {"data", "nn"}),
+    "io": ({"torch", "numpy", "scipy", "sklearn", "safetensors"}, {"nn", "top"}),
+    "training": ({"torch", "sklearn", "skorch", "tqdm"}, {"io", "data", "nn"}),
     "transformers": (
         {"torch", "numpy", "scipy", "sklearn", "threadpoolctl"},
-        {"training", "data", "nn", "top"},
+        {"training", "io", "data", "nn", "top"},
     ),
-    "detection": ({"numpy", "sklearn"}, {"transformers", "top"}),
-    "semi_supervised": ({"numpy", "scipy", "sklearn"}, {"transformers", "top"}),
+    "detection": ({"numpy", "sklearn"}, {"transformers", "io", "top"}),
+    "semi_supervised": ({"numpy", "scipy", "sklearn"}, {"transformers", "io", "top"}),
     "model_selection": ({"numpy", "sklearn"}, {"semi_supervised", "top"}),
-    "top": ({"sklearn"}, {"transformers", "detection", "semi_supervised"}),
+    "top": ({"sklearn"}, {"transformers", "detection", "semi_supervised", "io"}),
 }
 
 
@@ -138,4 +139,5 @@ def test_the_public_names_are_these():
         "AutoencoderTransformer",
         "SemiSupervisedClassifier",
         "VAETransformer",
+        "load",
     ]

@@ -17,8 +17,10 @@ from scipy.spatial import cKDTree
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
+import skae
 from skae import AutoencoderTransformer, VAETransformer
 from skae.data._rows import ResidentRows
+from skae.io._file import read
 from skae.nn import _missing_normal
 from skae.nn._build import build_model
 from skae.nn._corruption import NOISES
@@ -232,6 +234,22 @@ def test_structure_and_state_are_the_model(number):
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
     loaded.net_.set_model(fresh.eval())
     assert_equal_bits(results(loaded, X), truth)
+
+
+@every_case
+def test_files_have_the_same_bits(number, tmp_path):
+    model, X = fit_case(number)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    given = {name: model.get_params()[name] for name in read(path)[0]["given"]}
+    assert len(given) >= len(model.net_.module_.given)
+    loaded = skae.load(path, **given)
+    assert repr(loaded) == repr(model)
+    assert_equal_bits(results(loaded, X), results(model, X))
+    weights = model.net_.module_.state_dict().values()
+    n_bytes = sum(value.numel() * value.element_size() for value in weights)
+    n_bytes += model._code_mixture.mixture.covariances_.nbytes
+    assert path.stat().st_size < 1.1 * n_bytes + 20_000
 
 
 def plain_numbers(value, name=""):

@@ -19,6 +19,7 @@ from skae._sklearn import (
 )
 from skae.detection._scores import SCORES, threshold
 from skae.detection._transformers import make_transformer, with_seed
+from skae.io import FileMixin, storable
 from skae.transformers._apply import all_or_nothing
 
 # Parts of the rows, each of which is scored by what is fitted to the others: two, so
@@ -44,7 +45,8 @@ def _explains(detector):
     return True
 
 
-class AutoencoderDetector(OutlierMixin, BaseEstimator):
+@storable
+class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
     r"""Outlier detector by distances of a row and its residual from training rows.
 
     A row `x` has a reconstruction :math:`\hat x`, decoded from its code, and a residual
@@ -231,7 +233,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
             be in it where the transformer takes it, and has `impute` for distances.
         """
         # Of "pandas" or "polars", where `_validate` finds names for the columns too.
-        self._frames = ADAPTERS_MANAGER.adapters.get(type(X).__module__.split(".")[0])
+        package = type(X).__module__.split(".")[0]
+        self._frames = package if package in ADAPTERS_MANAGER.adapters else None
         self._takes_nan = self.__sklearn_tags__().input_tags.allow_nan
         X = self._validate(X, reset=True, ensure_min_samples=2)
         transformer = make_transformer(
@@ -392,7 +395,8 @@ class AutoencoderDetector(OutlierMixin, BaseEstimator):
         """X (n, d) as a frame, where the detector was fitted to one with names."""
         if self._frames is None or not hasattr(self, "feature_names_in_"):
             return X
-        return self._frames.create_container(X, X, columns=self.feature_names_in_)
+        adapter = ADAPTERS_MANAGER.adapters[self._frames]
+        return adapter.create_container(X, X, columns=self.feature_names_in_)
 
     def _fitted(self, transformer, X, random_state):
         """List of clones of the transformer, with seeds of their own, fitted to X."""

@@ -7,6 +7,8 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.neighbors import NearestNeighbors
 
+from skae.io import storable
+
 # Iterations of fitting the covariance and finding the farthest rows: as in the first
 # stage of the fast minimum covariance determinant, few are enough.
 _N_CONCENTRATIONS = 3
@@ -68,6 +70,7 @@ def nearest(distances, n):
     return np.sort(np.argsort(distances, kind="stable")[:n])
 
 
+@storable
 class NeighbourDistance:
     """Mean squared distance from the nearest reference rows but the very nearest.
 
@@ -113,6 +116,7 @@ class NeighbourDistance:
         return squares.mean(1), np.take_along_axis(found, order, 1)
 
 
+@storable
 class QuadraticDistance:
     """Squared Mahalanobis distance, with a shrunk covariance [1]_.
 

@@ -16,6 +16,7 @@ from skae.detection._distances import (
     most_concentrated,
     nearest,
 )
+from skae.io import storable
 
 # Largest number of reference rows, among which neighbours are searched: the time of a
 # search by brute force is proportional to it.
@@ -67,6 +68,7 @@ def threshold(scores, scores_as_new, n_ranges, contamination):
     return fence(scores_as_new, n_ranges)[1]
 
 
+@storable
 class DistanceScore:
     """Mean of log2(1 + distance) of two squared distances in usual sizes.
 
@@ -191,6 +193,7 @@ class DistanceScore:
         return np.maximum(below_fence, scores - common)
 
 
+@storable
 class ReconstructionScore:
     """Mean over features of squared residuals in their usual sizes for new rows.
 
@@ -240,6 +243,7 @@ class ReconstructionScore:
         return np.mean(parts, axis=0) / X.shape[1]
 
 
+@storable
 class LikelihoodScore:
     """Minus the log likelihood of rows by the transformers, its mean over these.
 

@@ -7,6 +7,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skae._sklearn import check_array
+from skae.io import storable
 from skae.semi_supervised._neighbours import NeighbourAxes
 from skae.transformers import AutoencoderTransformer
 
@@ -36,6 +37,7 @@ class Candidate(NamedTuple):
     transformer: Any
 
 
+@storable
 class RowScaler(StandardScaler):
     """Standardises features, or divides all by one number where they share a unit.
 

@@ -22,6 +22,7 @@ from skae._sklearn import (
     _safe_indexing,
     validate_data,
 )
+from skae.io import FileMixin, storable
 from skae.semi_supervised._candidates import one_stage, stages
 from skae.semi_supervised._checks import (
     SEMI_SUPERVISED,
@@ -38,8 +39,9 @@ from skae.semi_supervised._predictions import PredictionMixin
 from skae.transformers._apply import all_or_nothing
 
 
+@storable
 class SemiSupervisedClassifier(
-    PredictionMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+    FileMixin, PredictionMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """Classifier on features that are learned from labelled and unlabelled rows.
 

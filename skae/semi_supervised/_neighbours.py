@@ -7,12 +7,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.neighbors import NearestNeighbors
 
 from skae._sklearn import check_is_fitted, validate_data
+from skae.io import storable
 
 _ALPHA = 0.99  # as near to one as in Zhou et al.: labels go far
 _MOST_RESTARTS = 200  # graphs of many parts converge slowly, and some axes will do
 _LEAST_EIGENVALUE = 0.05  # of the axes that are kept; new rows are divided by it
 
 
+@storable
 class NeighbourAxes(TransformerMixin, BaseEstimator):
     """Smooth axes of the graph of nearest neighbours.
 

@@ -4,7 +4,10 @@ import numpy as np
 from scipy.special import log_softmax
 from sklearn.svm import SVC
 
+from skae.io import storable
 
+
+@storable
 class SoftmaxSVC(SVC):
     """:class:`~sklearn.svm.SVC` whose probabilities are a softmax of its decisions.
 

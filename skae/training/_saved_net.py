@@ -2,13 +2,17 @@
 
 import copy
 import os
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from skorch import NeuralNet
 from skorch.history import History
 
+from skae.io import Given, register, replaced_when_whole
 from skae.nn._build import load_model
+from skae.nn._given import make_given
 from skae.nn._model import LatentModel
 from skae.training._determinism import ordinary_torch
 from skae.training._device import available_devices
@@ -47,11 +51,9 @@ class SavedNet(NeuralNet):
         new one, also where the process is killed."""
         for name, file in files.items():
             is_path = isinstance(file, str | os.PathLike)
-            # In the same folder: from another disk, a file could not be renamed.
-            written = f"{os.fspath(file)}.part" if is_path else file
-            super().save_params(**{name: written}, use_safetensors=use_safetensors)
-            if is_path:
-                os.replace(written, file)
+            whole = replaced_when_whole(file) if is_path else nullcontext(file)
+            with whole as part:
+                super().save_params(**{name: part}, use_safetensors=use_safetensors)
 
     def load_params(self, *args, **kwargs):
         """As skorch's, in the course of a fit as well as after it."""
@@ -79,7 +81,12 @@ class SavedNet(NeuralNet):
             "config": model.config(),
             "given": model.given,
             "state": {n: v.numpy(force=True).copy() for n, v in state.items()},
-            "history": [dict(epoch) for epoch in self.history],
+            # Of batches, but what a callback recorded of one: a place for each of them
+            # would be longer than the weights.
+            "history": [
+                {**epoch, "batches": [batch for batch in epoch["batches"] if batch]}
+                for epoch in self.history
+            ],
             "n_rows": self.n_rows_,
         }
 
@@ -97,3 +104,25 @@ class SavedNet(NeuralNet):
         self.initialize()
         self.history_ = History(state["history"])
         self.n_rows_ = state["n_rows"]
+
+    def __init_subclass__(cls):
+        register(cls, _to_file, partial(_from_file, cls))
+
+
+def _to_file(net):
+    state = net.__getstate__()
+    names = {name: name for name in state["given"]}
+    if state["config"]["posterior"] == "point" and "likelihood" in names:
+        names["likelihood"] = "loss"  # as its estimator calls it
+    given = {n: Given(names[n], own) for n, own in state["given"].items()}
+    return state | {"given": given}
+
+
+def _from_file(kind, state):
+    # What users pass for their parts, by which the net's are made.
+    given = {
+        n: make_given(n, own, state["config"]) for n, own in state["given"].items()
+    }
+    net = kind.__new__(kind)
+    net.__setstate__(state | {"given": given})
+    return net

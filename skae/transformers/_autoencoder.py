@@ -3,11 +3,13 @@
 from numbers import Integral
 
 from skae._sklearn import Interval, StrOptions
+from skae.io import storable
 from skae.nn._log_density import log_loss
 from skae.nn.likelihoods import LOSSES
 from skae.transformers._base import BaseAutoencoder
 
 
+@storable
 class AutoencoderTransformer(BaseAutoencoder):
     r"""Autoencoder, initialised with PCA [4]_.
 

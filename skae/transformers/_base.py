@@ -21,6 +21,7 @@ from skae._sklearn import (
     get_namespace,
 )
 from skae.data._arrays import as_tensor, float_dtypes, like
+from skae.io import FileMixin
 from skae.nn._log_density import rows_log_density
 from skae.nn._modules import Decoder, Encoder, n_hidden
 from skae.training._determinism import ordinary_torch
@@ -43,6 +44,7 @@ from skae.transformers._truncate import OrderedMixin
 
 
 class BaseAutoencoder(
+    FileMixin,
     ImputerMixin,
     OrderedMixin,
     ClassNamePrefixFeaturesOutMixin,

@@ -9,6 +9,7 @@ from sklearn import config_context
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
+from skae.io import storable
 from skae.nn.priors import Normal
 
 # As many as in Ghosh et al. (2020).
@@ -27,6 +28,7 @@ _DECIMALS = 6
 _MAX_FULL, _MAX_TIED = 100, 1000
 
 
+@storable
 class CodeMixture:
     """Gaussian mixture over codes.
 
@@ -64,6 +66,8 @@ class CodeMixture:
             threadpool_limits(1, user_api="blas"),
         ):
             self.mixture = mixture.fit((codes / self.scale).numpy())
+        # Draws need the covariances alone, and files are a third as long.
+        del mixture.precisions_, mixture.precisions_cholesky_
 
     def sample(self, n_samples: int, random_state: RandomState) -> torch.Tensor:
         """Draw codes (n_samples, k), float64."""

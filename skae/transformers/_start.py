@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from skae.data._arrays import as_tensor, like
+from skae.io import storable
 from skae.nn._log_density import rows_log_density
 from skae.transformers._apply import map_rows
 from skae.transformers._fitting import fit_estimator
@@ -34,6 +35,7 @@ _OTHER_SIZE = 10.0
 _CLEARLY = 0.05
 
 
+@storable
 @dataclass(frozen=True)
 class Start:
     """What `partial_fit` remembers of the rows so far.

@@ -6,6 +6,7 @@ import torch
 from torch.distributions import Distribution
 
 from skae._sklearn import Interval, StrOptions
+from skae.io import storable
 from skae.nn._log_density import log_bound
 from skae.nn._random import antithetic_normal
 from skae.nn.likelihoods import LIKELIHOODS
@@ -18,6 +19,7 @@ from skae.transformers._parameters import check_variational_parameters
 _N_IMPUTATION_DRAWS = 500
 
 
+@storable
 class VAETransformer(BaseAutoencoder):
     r"""Variational autoencoder, initialised with probabilistic PCA.
 

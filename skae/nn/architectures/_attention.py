@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skae.nn._random import dropout
-from skae.nn.architectures._base import Activation
+from skae.nn.architectures._base import Activation, clamp_far
 from skae.nn.architectures._sequence import Mixer, SequenceArchitecture
 
 
@@ -152,7 +152,7 @@ class Transformer(Mixer):
         self.n_kept = 16 * length * width * options.n_layers
 
     def forward(self, h: Tensor) -> Tensor:
-        h = self.embed(h) + self.positions
+        h = self.embed(clamp_far(h)) + self.positions
         for layer in self.layers:
             h = layer(h)
         return self.norm(h)

@@ -13,6 +13,14 @@ from skae.nn._params import Options, is_count, module_list
 
 Bodies = tuple[nn.Module | None, nn.Module | None]
 
+# Standard deviations beyond which rows are alike to what sums squares.
+_FARTHEST = 1e12
+
+
+def clamp_far(x: Tensor) -> Tensor:
+    """Values whose squares float32 has, as layer normalisation needs them."""
+    return x.clamp(-_FARTHEST, _FARTHEST)
+
 
 class Architecture(Options):
     """Base of the architecture objects: options, and a call that makes two bodies.

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from skae.nn._activations import ACTIVATIONS
 from skae.nn._params import module_list
 from skae.nn._random import dropout
-from skae.nn.architectures._base import Architecture, Body, call, is_plain
+from skae.nn.architectures._base import Architecture, Body, call, clamp_far, is_plain
 
 
 class MLP(Architecture):
@@ -135,7 +135,7 @@ class MLPBody(Body):
     def hidden_values(self, x: Tensor) -> list[Tensor]:
         activation = ACTIVATIONS[self.activation]
         values = []
-        h = x
+        h = clamp_far(x) if self.norms else x
         for i, layer in enumerate(self.hidden):
             value = call(layer, h)  # (n, width)
             if self.norms:
