@@ -366,6 +366,17 @@ FOUND = [
         AutoencoderTransformer(2, architecture="attention", **SMALL),
         np.array([[1e151]]),
     ),
+    # Variances beyond the range of float32 rows.
+    Case(
+        VAETransformer(2, likelihood="diagonal_gaussian", **SMALL),
+        np.array([[1e25, 1e25], [1e25, 0]]),
+        "float32",
+    ),
+    # Distances that are out of range in units of others.
+    Case(
+        AutoencoderDetector(AutoencoderTransformer(8, **SMALL), random_state=0),
+        np.array([[1e150, 1e-95], [1e-95, 0], [0, 0]]),
+    ),
     # Codes that an outlier leaves equal: a warning of k-means.
     Case(
         AutoencoderTransformer(2, loss="absolute_error", **SMALL),
@@ -480,6 +491,7 @@ def test_some_rows_are_as_among_all_rows(case):
         if name == "score_samples" and isinstance(model, AutoencoderTransformer):
             with np.errstate(over="ignore"):
                 size = max(size, np.nanmax(np.square(case.rows)))
+            size = min(size, np.finfo(np.float64).max)
         np.testing.assert_allclose(
             found[name], values[some], rtol=exact, atol=exact * size, err_msg=name
         )

@@ -24,13 +24,15 @@ def float_dtypes(X) -> list:
     return [xp.float64, xp.float32]
 
 
-def like(tensor: torch.Tensor, X):
-    """`tensor` as an array of the kind, on the device and of the dtype of `X`."""
+def like(tensor: torch.Tensor, X, dtype: str | None = None):
+    """`tensor` as an array of the kind and on the device of `X`, and of its dtype or
+    the one that is named."""
+    xp, _ = get_namespace(X)
+    to = X.dtype if dtype is None else getattr(xp, dtype)
     if isinstance(X, torch.Tensor):
-        return tensor.to(device=X.device, dtype=X.dtype)
+        return tensor.to(device=X.device, dtype=to)
     # `force` moves tensors to the processor and leaves the graph of gradients.
     array = tensor.numpy(force=True)
     if isinstance(X, np.ndarray):
-        return array.astype(X.dtype, copy=False)
-    xp, _ = get_namespace(X)
-    return xp.asarray(array, dtype=X.dtype, device=X.device)
+        return array.astype(to, copy=False)
+    return xp.asarray(array, dtype=to, device=X.device)

@@ -174,8 +174,10 @@ class DistanceScore:
 
     def _logarithms(self, *distances):
         """log2(1 + distance) in usual sizes (n, 2), from the summands of both."""
-        ratios = [parts.sum(1) / size for parts, size in zip(distances, self._sizes)]
-        return np.log2(1 + np.stack(ratios, 1))
+        sums = np.stack([parts.sum(1) for parts in distances], 1)
+        # In logarithms: a ratio may be out of range. That of a distance of zero is -inf.
+        with np.errstate(divide="ignore"):
+            return np.logaddexp2(0, np.log2(sums) - np.log2(self._sizes))
 
     def _scores(self, terms, neighbours):
         """Outlier scores (n,): means of terms (n, 2), less what a group has in common.

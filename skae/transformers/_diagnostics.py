@@ -47,8 +47,10 @@ def describe_noise(model, like_X):
     if variance is None:
         return {}
     # One variance for all features is a number, as of PCA.
-    is_one = len(variance) == 1
-    return {"noise_variance_": float(variance) if is_one else like(variance, like_X)}
+    if len(variance) == 1:
+        return {"noise_variance_": float(variance)}
+    # The variance of float32 rows may be out of their range.
+    return {"noise_variance_": like(variance.double(), like_X, "float64")}
 
 
 def kl_per_component(model, x, seed):
