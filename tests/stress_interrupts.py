@@ -1,8 +1,11 @@
-"""Interrupt fits at random moments, and kill processes that write checkpoints.
+"""Interrupt fits at random moments, and kill processes that write files.
 
-    python tests/stress_interrupts.py [--interrupts 200] [--kills 100]
+    python tests/stress_interrupts.py [--interrupts 200] [--kills 100] [--saves 200]
+                                      [--fits 200]
 
-Each interrupted fit must warn and leave a usable model, and each checkpoint must load.
+Each interrupted fit must warn and leave a usable model, each checkpoint of skorch must
+load, each file must be the old or the new one, and each fit that is killed and called
+again must end with the bits of one that was not.
 Prints what happened how often, and fails where something else did.
 """
 
@@ -22,6 +25,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, Checkpoint
 
+import skae
 from skae import AutoencoderTransformer, VAETransformer
 
 PARAMS = {
@@ -37,6 +41,10 @@ GOOD = {
     "raised by the fit",  # in its first or last lines, and nothing changed
     "after the fit",
     "loaded",
+    "the old file",
+    "the new file",
+    "same bits, gone on",
+    "same bits, from the start",
 }
 
 
@@ -68,7 +76,7 @@ def interrupt(estimator, X, duration, rng):
     model = estimator(2, callbacks=[Slow()], **PARAMS).set_params(max_iter=0).fit(X)
     before = model.set_params(max_iter=PARAMS["max_iter"]).net_
     pressed = threading.Timer(
-        rng.uniform(0, 0.7 * duration), os.kill, (os.getpid(), signal.SIGINT)
+        rng.uniform(0, duration), os.kill, (os.getpid(), signal.SIGINT)
     )
     pressed.start()
     try:
@@ -118,10 +126,90 @@ def kill(X, rng, folder):
     return "loaded" if is_usable(model, X) else "BROKEN"
 
 
+def start(function):
+    """A child process that runs `function`, once it has begun."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, b"x")
+        function()
+        os._exit(0)
+    os.read(reading, 1)
+    os.close(reading)
+    os.close(writing)
+    return child
+
+
+def kill_after(child, seconds):
+    """Whether the child was killed before it came to its end."""
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def kill_save(models, path, rng):
+    """Outcome of killing a process that replaces the file of one model by another's."""
+    old, new = models
+    old.save(path)
+    child = start(lambda: [new.save(path), time.sleep(60)])
+    kill_after(child, rng.uniform(0, 0.02))
+    found = skae.load(path)
+    for name, model in ("the old file", old), ("the new file", new):
+        if found.get_params() == model.get_params():
+            is_same = np.array_equal(found.mean_, model.mean_)
+            return name if is_same else "BROKEN"
+    return "BROKEN"
+
+
+def kill_fit(estimator, X, truth, duration, path, rng):
+    """Outcome of a fit that is killed, up to three times, and called again."""
+    params = PARAMS | {"max_iter": 30, "checkpoint": path}
+    n_killed = 0
+    for _ in range(3):
+        child = start(lambda: estimator(2, **params).fit(X))
+        n_killed += kill_after(child, rng.uniform(0, duration))
+    goes_on = os.path.exists(path)
+    model = estimator(2, **params).fit(X)
+    is_same = np.array_equal(model.transform(X), truth.transform(X))
+    is_same &= np.array_equal(model.score_samples(X), truth.score_samples(X))
+    if not is_same or os.path.exists(path):
+        return "BROKEN"
+    return "same bits, gone on" if goes_on else "same bits, from the start"
+
+
+def time_of(function):
+    begun = time.perf_counter()
+    found = function()
+    return found, time.perf_counter() - begun
+
+
+def stress_files(n_saves, n_fits, X, rng):
+    """Counts of what came of killing saves and fits with checkpoints."""
+    kinds = AutoencoderTransformer, VAETransformer
+    models = [AutoencoderTransformer(k, **PARAMS).fit(X) for k in (2, 3)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model")
+        saves = Counter(kill_save(models, path, rng) for _ in range(n_saves))
+        print("saves:", dict(saves), flush=True)
+        params = PARAMS | {"max_iter": 30}
+        truths = [kind(2, **params).fit(X) for kind in kinds]
+        path = os.path.join(folder, "checkpoint")
+        params["checkpoint"] = path
+        times = [time_of(lambda k=k: k(2, **params).fit(X))[1] for k in kinds]
+        fits = Counter(
+            kill_fit(kinds[i % 2], X, truths[i % 2], times[i % 2], path, rng)
+            for i in range(n_fits)
+        )
+        print("fits:", dict(fits), flush=True)
+    return saves, fits
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--interrupts", type=int, default=200)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--saves", type=int, default=200)
+    parser.add_argument("--fits", type=int, default=200)
     args = parser.parse_args()
     X, rng = make_rows(), random.Random(0)
     kinds = AutoencoderTransformer, VAETransformer
@@ -136,7 +224,8 @@ def main():
             kill(X, rng, os.path.join(folder, str(i))) for i in range(args.kills)
         )
     print("kills:", dict(kills))
-    return int(not {*interrupts, *kills} <= GOOD)
+    saves, fits = stress_files(args.saves, args.fits, X, rng)
+    return int(not {*interrupts, *kills, *saves, *fits} <= GOOD)
 
 
 if __name__ == "__main__":

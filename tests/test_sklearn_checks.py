@@ -36,4 +36,4 @@ def test_no_check_is_missing_and_none_may_fail(collected_checks):
 
 
 def test_every_public_estimator_is_checked():
-    assert {type(e).__name__ for e in ESTIMATORS} == set(skae.__all__)
+    assert {type(e).__name__ for e in ESTIMATORS} == set(skae.__all__) - {"load"}

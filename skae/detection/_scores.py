@@ -175,7 +175,7 @@ class DistanceScore:
     def _logarithms(self, *distances):
         """log2(1 + distance) in usual sizes (n, 2), from the summands of both."""
         sums = np.stack([parts.sum(1) for parts in distances], 1)
-        # In logarithms: a ratio may be out of range. That of a distance of zero is -inf.
+        # In logarithms, since a ratio may be out of range; of zero, -inf.
         with np.errstate(divide="ignore"):
             return np.logaddexp2(0, np.log2(sums) - np.log2(self._sizes))
 

@@ -10,8 +10,20 @@ scikit-learn, safetensors and `nn`.
 
 import skae.io._foreign
 import skae.io._parts  # noqa: F401  # they register
-from skae.io._codec import Given, register, storable
+from skae.io._codec import Given, Reader, Writer, register, storable
 from skae.io._estimators import FileMixin, load
-from skae.io._file import replaced_when_whole
+from skae.io._file import malformed, read, replaced_when_whole, write
 
-__all__ = ["FileMixin", "Given", "load", "register", "replaced_when_whole", "storable"]
+__all__ = [
+    "FileMixin",
+    "Given",
+    "Reader",
+    "Writer",
+    "load",
+    "malformed",
+    "read",
+    "register",
+    "replaced_when_whole",
+    "storable",
+    "write",
+]

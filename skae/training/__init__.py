@@ -4,6 +4,13 @@ Imports from `data` and `nn`; estimators call `LatentNet(...).train(rows)`.
 """
 
 from skae.training._callbacks import training_callbacks
+from skae.training._checkpoint import Checkpoint, Phase
 from skae.training._trainer import LatentNet, TrainingResult
 
-__all__ = ["LatentNet", "TrainingResult", "training_callbacks"]
+__all__ = [
+    "Checkpoint",
+    "LatentNet",
+    "Phase",
+    "TrainingResult",
+    "training_callbacks",
+]

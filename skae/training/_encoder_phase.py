@@ -22,6 +22,7 @@ from torch import Tensor
 from skae.data._rows import CHUNK, Batch, ResidentBatches, ResidentRows
 from skae.nn._model import LatentModel
 from skae.training._callbacks import BestEpoch, OneCycle
+from skae.training._checkpoint import Phase
 from skae.training._trainer import LatentNet, TrainingResult
 
 # Steps of the phase, as a fraction of those before: its cost is at most a fifth of the
@@ -114,7 +115,10 @@ def has_encoder_phase(net: LatentNet, result: TrainingResult) -> bool:
 
 
 def train_encoder(
-    net: LatentNet, rows: ResidentRows, result: TrainingResult
+    net: LatentNet,
+    rows: ResidentRows,
+    result: TrainingResult,
+    checkpoint: Phase | None = None,
 ) -> TrainingResult:
     """Train the encoder of a net's model once more, the decoder staying as it is;
     return `result` with the loss that is left."""
@@ -140,6 +144,7 @@ def train_encoder(
         batch_size=net.batch_size,
         train_split=net.train_split,
         augment=partial(AugmentedBatches, model),
+        checkpoint=checkpoint,
         callbacks=[("schedule", OneCycle()), ("best_epoch", BestEpoch(n_epochs))],
         device=net.device,
         verbose=0,

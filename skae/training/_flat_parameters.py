@@ -118,11 +118,15 @@ class FlatParameters:
     @torch.no_grad()
     def load(self, state: list[Tensor]) -> None:
         """Set averages, vectors and compute copy to `state`."""
-        for average, half, vector, value in zip(
-            self.averages, self.halves, self.vectors, state
-        ):
-            # Training goes on from the average, which the weights become.
+        for average, value in zip(self.averages, state):
             average.copy_(value)
+        # Training goes on from the average, which the weights become.
+        self.set_vectors(state)
+
+    @torch.no_grad()
+    def set_vectors(self, values: list[Tensor]) -> None:
+        """Set vectors and compute copy, and leave the averages as they are."""
+        for half, vector, value in zip(self.halves, self.vectors, values):
             vector.copy_(value)
             if half is not None:
                 half.copy_(value)

@@ -72,6 +72,14 @@ class SavedNet(NeuralNet):
         # Another object: copies in other dtypes are kept by the model that they are of.
         self.set_model(copy.deepcopy(self.module_))
 
+    def plain_history(self) -> list[dict]:
+        """The history in plain values, and of batches what callbacks recorded."""
+        # A place for each batch without a record would be longer than the weights.
+        return [
+            {**epoch, "batches": [batch for batch in epoch["batches"] if batch]}
+            for epoch in self.history
+        ]
+
     def __getstate__(self):
         """The model in arrays and plain values, and what was recorded of its fit."""
         model: LatentModel = self.module_
@@ -81,12 +89,7 @@ class SavedNet(NeuralNet):
             "config": model.config(),
             "given": model.given,
             "state": {n: v.numpy(force=True).copy() for n, v in state.items()},
-            # Of batches, but what a callback recorded of one: a place for each of them
-            # would be longer than the weights.
-            "history": [
-                {**epoch, "batches": [batch for batch in epoch["batches"] if batch]}
-                for epoch in self.history
-            ],
+            "history": self.plain_history(),
             "n_rows": self.n_rows_,
         }
 

@@ -90,6 +90,8 @@ class LatentNet(SavedNet):
         Fraction of the initial validation loss by which training must surely lower it.
     augment : callable or None
         From the batches of an epoch to other ones of as many rows.
+    checkpoint : Phase or None
+        Where the state is written after each epoch, and read before the first.
     """
 
     # Set and reset by skorch and in the course of a fit.
@@ -119,6 +121,7 @@ class LatentNet(SavedNet):
         output_rate=1.0,
         min_gain=None,
         augment=None,
+        checkpoint=None,
         **kwargs,
     ):
         super().__init__(module, criterion, **kwargs)
@@ -133,6 +136,7 @@ class LatentNet(SavedNet):
         self.output_rate = output_rate
         self.min_gain = min_gain
         self.augment = augment
+        self.checkpoint = checkpoint
 
     @property
     def _default_callbacks(self):
@@ -226,7 +230,7 @@ class LatentNet(SavedNet):
         keeps = self.max_epochs == 1 and self.train_split is None
         self.optimizer_state_ = self.optimizer_.state_dict() if keeps else None
         self.module_.eval()
-        self.optimizer_ = None
+        self.optimizer_ = self.checkpoint = None
         del self.parameters_, self.generator_, self.step_
         del self.validation_, self.validation_losses_
 
@@ -239,11 +243,14 @@ class LatentNet(SavedNet):
             with suitable_threads(self.module_, self.batch_size):
                 if valid is not None:
                     self.validation_ = Validation(self, valid)
-                for _ in range(self.max_epochs if epochs is None else epochs):
+                n_epochs = self.max_epochs if epochs is None else epochs
+                n_done = self.checkpoint.go_on(self) if self.checkpoint else 0
+                while n_done < n_epochs and not self.stopped_by_:
                     held.check()
                     self._run_epoch(batches, train, valid)
-                    if self.stopped_by_:
-                        break
+                    n_done += 1
+                    if self.checkpoint:
+                        self.checkpoint.save(self, n_done)
         except KeyboardInterrupt:
             # skorch's callbacks end a fit by one as well, without a signal.
             if not self._is_notifying:

@@ -138,6 +138,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         as it is, not a copy: what a fit sets on it is found there until the next fit.
         `clone`, and so a search, makes new ones from all attributes whose names do not
         end in an underscore: these must be parameters of the constructor.
+    checkpoint : path-like or None, default=None
+        File in which `fit` keeps its state after each epoch. Where the process ends,
+        the same call in another one, with the same rows and parameters, goes on from
+        the last whole epoch, and on the CPU to the same bits. The file is deleted when
+        the fit has come to its end, and kept by one that Ctrl-C ends. Callbacks of your
+        own begin anew. Between calls of `partial_fit`, `save` keeps the model.
     random_state : int, RandomState instance or None, default=None
         Generator of weights, validation rows, order of rows and draws. An int gives
         equal bits on the same machine.
@@ -255,6 +261,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         precision="auto",
         device="auto",
         callbacks=None,
+        checkpoint=None,
         random_state=None,
         verbose=0,
     ):
@@ -284,6 +291,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.precision = precision
         self.device = device
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 

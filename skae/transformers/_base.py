@@ -29,6 +29,7 @@ from skae.training._device import resolve_device
 from skae.training._interrupts import noting_interrupts, warn_of_interrupt
 from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
+from skae.transformers._checkpoint import open_checkpoint
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
 from skae.transformers._impute import ImputerMixin
@@ -336,8 +337,12 @@ class BaseAutoencoder(
             start = Start(X.shape[0])
             if is_incremental:
                 X, previous, start = next_pass(self, frame, X, device, seed)
+            checkpoint = None
+            if self.checkpoint is not None and not is_incremental:
+                checkpoint = open_checkpoint(self, X, seed, previous)
+                seed = checkpoint.seed
             fitted = fit_estimator(
-                self, frame, X, device, seed, previous, is_incremental
+                self, frame, X, device, seed, previous, is_incremental, checkpoint
             )
             fitted["_start"] = start
             if interrupts.noted:  # also before training, or after it
@@ -347,6 +352,9 @@ class BaseAutoencoder(
             for name in _OPTIONAL & vars(self).keys():
                 delattr(self, name)
             vars(self).update(fitted)
+            # Of a fit that was interrupted, the same call goes on.
+            if checkpoint and not interrupts.noted:
+                checkpoint.remove()
         return self
 
     def _check_parameters(self):

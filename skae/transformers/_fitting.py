@@ -17,7 +17,13 @@ from skae.nn._modules import n_hidden
 from skae.nn._own_draws import drawing_from
 from skae.nn._sizes import n_macs
 from skae.nn.likelihoods import SquaredError
-from skae.training import LatentNet, TrainingResult, training_callbacks
+from skae.training import (
+    Checkpoint,
+    LatentNet,
+    Phase,
+    TrainingResult,
+    training_callbacks,
+)
 from skae.training._device import resolve_precision
 from skae.training._encoder_phase import has_encoder_phase, train_encoder
 from skae.transformers._building import (
@@ -70,9 +76,16 @@ class Fit:
     seed: int
     previous: LatentNet | None  # of the fit that this one goes on from
     is_incremental: bool  # one pass of `partial_fit`
+    checkpoint: Checkpoint | None = None
+
+    def phase(self, name: str) -> Phase | None:
+        """What is written of one of its trainings."""
+        return self.checkpoint and Phase(self.checkpoint, name)
 
 
-def fit_estimator(estimator, frame, X, device, seed, previous, is_incremental) -> dict:
+def fit_estimator(
+    estimator, frame, X, device, seed, previous, is_incremental, checkpoint=None
+) -> dict:
     """Fit to validated rows; return the fitted attributes by name.
 
     Parameters
@@ -91,6 +104,8 @@ def fit_estimator(estimator, frame, X, device, seed, previous, is_incremental) -
         Net of an earlier fit that this one goes on from.
     is_incremental : bool
         Whether this is one pass of several, by `partial_fit`.
+    checkpoint : Checkpoint or None
+        From which the fit goes on, and where it writes its state.
 
     Returns
     -------
@@ -106,7 +121,7 @@ def fit_estimator(estimator, frame, X, device, seed, previous, is_incremental) -
     # Now, since it raises for networks without such layers: before hours of training.
     if estimator.transform_layers == "all":
         n_hidden(model)
-    fit = Fit(rows, model, seed, previous, is_incremental)
+    fit = Fit(rows, model, seed, previous, is_incremental, checkpoint)
     split = validation_split(estimator, fit)
     unexplained = 1.0
     # With few rows a component, a PCA reproduces whatever rows it has seen. The initial
@@ -196,6 +211,7 @@ def make_net(estimator, fit, split, unexplained) -> LatentNet:
         ),
         device=str(rows.device),
         verbose=int(estimator.verbose),
+        checkpoint=fit.phase("training"),
         **estimator._objective_parameters(),
     ).initialize()
     # The momentum of the last pass is of no use if a `fit` has moved the weights since.
@@ -219,7 +235,7 @@ def train(estimator, fit, net, unexplained) -> TrainingResult:
     result = net.train(fit.rows)
     # After the decoder is final: its rows are what the encoder learns from.
     if has_encoder_phase(net, result):
-        result = train_encoder(net, fit.rows, result)
+        result = train_encoder(net, fit.rows, result, fit.phase("encoder"))
     return result
 
 

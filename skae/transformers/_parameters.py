@@ -1,5 +1,6 @@
 """Types and ranges of the parameters of transformers, and how they may be combined."""
 
+import os
 from numbers import Integral, Real
 
 import numpy as np
@@ -51,6 +52,7 @@ COMMON_CONSTRAINTS: dict = {
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],
     "device": [str],
     "callbacks": [None, list],
+    "checkpoint": [None, str, os.PathLike],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }

@@ -151,6 +151,9 @@ class VAETransformer(BaseAutoencoder):
     callbacks : list of skorch callbacks or None, default=None
         Instances, or pairs of a name and an instance, as described in
         :class:`AutoencoderTransformer`.
+    checkpoint : path-like or None, default=None
+        File from which the same call of `fit` goes on where the process ended, as
+        described in :class:`AutoencoderTransformer`.
     random_state : int, RandomState instance or None, default=None
         Generator of weights, validation rows, order of rows and draws. An int gives
         equal bits on the same machine.
@@ -300,6 +303,7 @@ class VAETransformer(BaseAutoencoder):
         precision="auto",
         device="auto",
         callbacks=None,
+        checkpoint=None,
         random_state=None,
         verbose=0,
     ):
@@ -336,6 +340,7 @@ class VAETransformer(BaseAutoencoder):
         self.precision = precision
         self.device = device
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 
