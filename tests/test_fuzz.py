@@ -366,6 +366,22 @@ FOUND = [
         AutoencoderTransformer(2, architecture="attention", **SMALL),
         np.array([[1e151]]),
     ),
+    # A small error times a scale whose square float32 has not: minus infinity.
+    Case(
+        AutoencoderTransformer(2, **SMALL),
+        np.array([[1e20, 1e20], [1e20, 0]]),
+        "float32",
+    ),
+    # Scores beyond the range of float32 rows: a warning of the cast.
+    Case(
+        AutoencoderDetector(
+            AutoencoderTransformer(8, noise="swap", **SMALL),
+            outlier_score="likelihood",
+            random_state=0,
+        ),
+        np.array([[1e24, 1e24, 1e24], [0, 0, 0]]),
+        "float32",
+    ),
     # Variances beyond the range of float32 rows.
     Case(
         VAETransformer(2, likelihood="diagonal_gaussian", **SMALL),
@@ -401,15 +417,18 @@ def assert_equal_bits(found, truth):
         np.testing.assert_array_equal(found[name], values, err_msg=name, strict=True)
 
 
+SCORES = "score_samples", "decision_function"
+
+
 @law
 def test_what_is_not_refused_is_finite(case):
     model = case.fit()
     if model is not None:
         for name, values in everything(case, model).items():
             # The squared error of float32 rows may be beyond float32.
-            if name == "score_samples" and values.dtype == np.float32:
+            if name in SCORES and values.dtype == np.float32:
                 with np.errstate(over="ignore"):
-                    exact = model.score_samples(np.float64(case.rows))
+                    exact = getattr(model, name)(np.float64(case.rows))
                     values = values[np.isfinite(exact.astype(np.float32))]
             assert np.isfinite(values).all(), name
 
@@ -425,7 +444,7 @@ def test_far_rows_have_codes_and_low_scores(case):
         assert is_refusal(error)
         return
     for name, values in found.items():
-        lowest = -np.inf if name == "score_samples" else np.finfo(np.float64).min
+        lowest = -np.inf if name in SCORES else np.finfo(np.float64).min
         assert ((lowest <= values) & (values < np.inf)).all(), name
 
 

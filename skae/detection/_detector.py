@@ -284,7 +284,7 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
             ``outlier_score="likelihood"`` the mean log likelihood. float32 where X is,
             or else float64.
         """
-        return self._score_samples(X).astype(_dtype_of(X), copy=False)
+        return _in_dtype_of(X, self._score_samples(X))
 
     def decision_function(self, X):
         """Return the score of each row above the threshold.
@@ -300,7 +300,7 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
             `score_samples` minus `offset_`: negative for outliers.
         """
         # Rounded last: the sign must not depend on the dtype.
-        return (self._score_samples(X) - self.offset_).astype(_dtype_of(X), copy=False)
+        return _in_dtype_of(X, self._score_samples(X) - self.offset_)
 
     def predict(self, X):
         """Predict which rows are outliers.
@@ -350,7 +350,7 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         """
         rows, views = self._rows_and_views(X)
         parts = self._fitted_score.by_feature(rows, views)
-        return parts.astype(_dtype_of(X), copy=False)
+        return _in_dtype_of(X, parts)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -445,10 +445,11 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         return unseen, np.stack(terms)
 
 
-def _dtype_of(X):
-    """Dtype of the scores of X: float32 for rows of this dtype."""
+def _in_dtype_of(X, scores):
+    """Scores in float32 for rows X of this dtype, where it has them."""
     dtypes = getattr(X, "dtypes", getattr(X, "dtype", None))
     is_single = np.size(dtypes) > 0 and all(
         str(d).lower() == "float32" for d in np.atleast_1d(dtypes)
     )
-    return np.float32 if is_single else np.float64
+    with np.errstate(over="ignore"):
+        return scores.astype(np.float32 if is_single else np.float64, copy=False)

@@ -29,7 +29,9 @@ class Error(Likelihood):
     def in_data_units(self, log_prob: Tensor, scale: Tensor) -> Tensor:
         """The error of the data themselves, which were divided by `scale`."""
         # All features have one scale, as for PCA: its power is that of the unit.
-        return log_prob * scale.flatten()[0] ** self.power
+        # In float64, which has a small error times a large power.
+        error = log_prob.double() * scale.flatten()[0] ** self.power
+        return error.to(log_prob.dtype)
 
     def _error(self, params: Tensor, x: Tensor) -> Tensor:
         raise NotImplementedError
