@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import sklearn
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from make_reference_files import FOLDER, results
 from numpy.testing import assert_array_equal
 from safetensors.numpy import save as to_safetensors
 from sklearn.compose import ColumnTransformer
@@ -435,3 +437,28 @@ def test_pickles_of_another_version_are_warned_of(model):
         other.__setstate__(state)
     assert "_skae_version" not in vars(other)
     assert state["_skae_version"] == "0.0.1"  # the caller's
+
+
+# Files of earlier versions.
+
+REFERENCES = sorted(FOLDER.glob("format_*/*.safetensors"))
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda p: f"{p.parent.name} {p.stem}")
+def test_files_of_earlier_versions_are_read(path):
+    with warnings.catch_warnings():
+        # A classifier of scikit-learn, by the version that wrote it.
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        estimator = skae.load(path)
+    truth = np.load(path.with_suffix(".npz"))
+    found = results(path.stem, estimator)
+    assert found.keys() == {*truth}
+    for name, values in found.items():
+        # Products of other processors round otherwise.
+        np.testing.assert_allclose(values, truth[name], rtol=1e-5, atol=1e-6)
+
+
+def test_each_format_has_reference_files():
+    assert [p.parent.name for p in REFERENCES] == [
+        f"format_{n}" for n in range(1, FORMAT + 1) for _ in range(4)
+    ]

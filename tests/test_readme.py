@@ -51,10 +51,16 @@ def run_snippets(text):
     return "".join(complaints)
 
 
-def test_snippets_of_the_readme_print_what_they_show():
-    text = README.read_text()
-    assert _PYTHON.search(text)
-    assert not run_snippets(text)
+WITH_SNIPPETS = [page for page in PAGES if _PYTHON.search(page.read_text())]
+
+
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=lambda page: page.name)
+def test_snippets_print_what_they_show(page):
+    assert not run_snippets(page.read_text())
+
+
+def test_the_readme_has_snippets():
+    assert README in WITH_SNIPPETS
 
 
 @pytest.mark.parametrize("printed", ["0.64", "0.71 0.71", "AE 0.7"])
