@@ -3,6 +3,7 @@
 #                             environment, and why some tests are skipped
 # make stress                 200 interrupted fits, 100 processes that are killed
 # make fuzz                   10,000 random cases of the laws in tests/test_fuzz.py
+# make audit                  known vulnerabilities and licences of what is installed
 # make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
 # make test VENV=             in PYTHON as it is: nothing is made, nothing installed
@@ -18,7 +19,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test test-clients run-clients fuzz test-oldest stress lint
+.PHONY: demo test test-clients run-clients audit fuzz test-oldest stress lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -41,6 +42,11 @@ SEED ?= 0
 fuzz: $(installed)
 	SKAE_SEED=$(SEED) $(run) -m pytest tests/test_fuzz.py --numprocesses auto \
 		--hypothesis-profile=fuzz
+
+audit: $(installed)
+	$(run) -m pip install --quiet pip-audit pip-licenses
+	$(run) -m pip_audit
+	$(run) -m piplicenses
 
 test-oldest:
 	PYTHON=$(PYTHON) .ci/test-oldest
