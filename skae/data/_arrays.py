@@ -4,10 +4,14 @@ import numpy as np
 import torch
 
 from skae._sklearn import get_namespace
+from skae.data._streams import Stream
 
 
-def as_tensor(X) -> torch.Tensor:
-    """`X` as a tensor of its dtype on its device, in the same memory if possible."""
+def as_tensor(X) -> torch.Tensor | Stream:
+    """`X` as a tensor of its dtype on its device, in the same memory if possible; rows
+    that are read in parts as they are."""
+    if isinstance(X, Stream):
+        return X
     if isinstance(X, np.ndarray):
         # torch takes over memory that is writeable and has no negative strides.
         fits = X.flags.writeable and min(X.strides, default=0) >= 0
@@ -27,6 +31,7 @@ def float_dtypes(X) -> list:
 def like(tensor: torch.Tensor, X, dtype: str | None = None):
     """`tensor` as an array of the kind and on the device of `X`, and of its dtype or
     the one that is named."""
+    X = X.empty if isinstance(X, Stream) else X
     xp, _ = get_namespace(X)
     to = X.dtype if dtype is None else getattr(xp, dtype)
     if isinstance(X, torch.Tensor):

@@ -11,12 +11,16 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from skae.data._rows import ResidentRows
+from skae.data._streamed_rows import StreamedRows
 from skae.nn._init_pca import PrincipalAxes
 from skae.nn._missing_normal import fit_missing_normal
 
 # Rows or features up to which an exact decomposition takes seconds at most: its time
 # grows with the cube.
-_EXACT = 2000
+_EXACT = ResidentRows.most_pairs
+
+# Rows on disk that the axes of more features than a covariance can have are found from.
+_N_FOR_AXES = 20_000
 
 # Fraction of the largest variance below which an axis is beyond the span of the rows:
 # rounding of float64 sums, 2e-16 each, and a little more.
@@ -27,7 +31,7 @@ _ALONE = 1 - 1e-6
 
 
 def principal_axes(
-    rows: ResidentRows, factor: Tensor, n_components: int, seed: int
+    rows: ResidentRows | StreamedRows, factor: Tensor, n_components: int, seed: int
 ) -> PrincipalAxes:
     """Principal axes of rows times ``factor``.
 
@@ -50,8 +54,9 @@ def principal_axes(
         return _no_axes(n_features)
     # Many rows of few features: their covariance is summed chunk by chunk, without a
     # copy of the rows.
-    if n_features <= _EXACT <= n_rows:
-        return axes_of(_covariance(rows, factor), n_components)
+    if n_features <= rows.most_pairs <= n_rows:
+        return axes_of(rows.covariance(factor), n_components)
+    rows = rows.in_memory(_N_FOR_AXES, seed)
     # (n, d): few rows in float64, many in float32, as they are in memory.
     is_exact = min(n_rows, n_features) <= _EXACT
     X = torch.cat(list(rows.exact_chunks())) if is_exact else rows.gathered()
@@ -75,18 +80,6 @@ def _no_axes(n_features: int) -> PrincipalAxes:
     """The axes of rows that are all equal, or of one row: none."""
     nothing = torch.zeros(0, dtype=torch.float64)
     return PrincipalAxes(nothing.reshape(0, n_features), nothing, 0.0)
-
-
-def _covariance(rows: ResidentRows, factor: Tensor) -> Tensor:
-    """Covariance (d, d), float64, of rows times `factor` (d,), chunk by chunk."""
-    # One pass suffices: standardized rows are nearly centred, so little cancels below.
-    total = products = 0
-    for x in rows.exact_chunks():
-        x = x * factor.to(x)
-        total, products = total + x.sum(0), products + x.T @ x
-    mean = total / rows.n_rows
-    centred = products - rows.n_rows * torch.outer(mean, mean)
-    return centred / (rows.n_rows - 1)
 
 
 def _choose_beyond(X: Tensor, components: Tensor, n_spanned: int) -> None:
@@ -132,7 +125,9 @@ def axes_of(covariance: Tensor, n_components: int) -> PrincipalAxes:
     return PrincipalAxes(axes[:, :n_components].T, variances[:n_components], noise)
 
 
-def n_axes_explaining(rows: ResidentRows, ratio: float, seed: int) -> int:
+def n_axes_explaining(
+    rows: ResidentRows | StreamedRows, ratio: float, seed: int
+) -> int:
     """Number of principal axes that explain `ratio` of the variance of rows."""
     # Incomplete rows have a covariance under a multivariate normal alone.
     if rows.has_missing:
@@ -141,7 +136,7 @@ def n_axes_explaining(rows: ResidentRows, ratio: float, seed: int) -> int:
     elif rows.n_rows < 2:
         return 1
     else:
-        covariance = _covariance(rows, torch.ones(rows.n_features))
+        covariance = rows.covariance(torch.ones(rows.n_features))
     # Cumulative, (d,), from the largest on.
     variances = torch.linalg.eigvalsh(covariance.cpu()).flip(0).clamp(min=0).cumsum(0)
     if variances[-1] < torch.finfo(variances.dtype).eps:  # rows are all equal

@@ -142,6 +142,8 @@ class ResidentRows:
         Standardized rows with missing entries filled in, for the encoder.
     """
 
+    most_pairs = 2000  # of features whose covariance takes seconds at most
+
     def __init__(self, source: Tensor, units: Units, device: torch.device):
         self.source, self.units, self.device = source, units, device
         self.index: Tensor | None = None
@@ -187,6 +189,21 @@ class ResidentRows:
     def moments(self) -> Moments:
         """Moments of the standardized rows, float64."""
         return Moments.of(self.exact_chunks)
+
+    def covariance(self, factor: Tensor) -> Tensor:
+        """Covariance (d, d), float64, of the rows times `factor` (d,)."""
+        # One pass suffices: standardized rows are nearly centred, so little cancels.
+        total = products = 0
+        for x in self.exact_chunks():
+            x = x * factor.to(x)
+            total, products = total + x.sum(0), products + x.T @ x
+        mean = total / self.n_rows
+        centred = products - self.n_rows * torch.outer(mean, mean)
+        return centred / (self.n_rows - 1)
+
+    def in_memory(self, n: int, seed: int) -> "ResidentRows":
+        """The rows, of which those on disk have at most `n` in memory."""
+        return self
 
     def exact_chunks(self) -> Iterator[Tensor]:
         """Standardized rows in float64, for sums that single precision would spoil."""

@@ -39,6 +39,9 @@ _BEYOND = 0.5
 # Codes among which the nearest is the partner: near ones are on the same surface.
 _N_CANDIDATES = 8
 
+# Rows on disk whose codes and residuals make others.
+_N_RESIDUALS = 20_000
+
 # Steps whose weights are averaged.
 _N_AVERAGED = 50
 
@@ -55,12 +58,15 @@ class AugmentedBatches:
     """
 
     def __init__(self, model: LatentModel, batches: ResidentBatches):
-        self.model, self.rows = model, batches.rows
+        self.model = model
         size = max(1, batches.size // 2)
-        self.batches = ResidentBatches(batches.rows, size, batches.generator)
-        # Of all training rows, before the encoder moves: the decoder does not move, so
-        # that they remain codes of its surface.
-        codes = [model.encode(x).mean for x, *_ in batches.rows.chunks(CHUNK)]
+        self.batches = batches.rows.batches(size, batches.generator)
+        self.rows = batches.rows.in_memory(
+            _N_RESIDUALS, batches.generator.initial_seed()
+        )
+        # Of training rows, before the encoder moves: the decoder does not move, so that
+        # they remain codes of its surface.
+        codes = [model.encode(x).mean for x, *_ in self.rows.chunks(CHUNK)]
         self.codes = torch.cat(codes).detach()  # (n, k)
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from skorch.history import History
 from torch import Tensor
 
 from skae.data._rows import CHUNK, Batch, ResidentRows, weighted_mean
+from skae.data._streamed_rows import StreamedRows
 from skae.nn._log_density import loss_of_data
 from skae.nn._model import LatentModel
 from skae.nn._modules import Decoder, Encoder
@@ -412,7 +413,7 @@ class LatentNet(SavedNet):
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train on rows that are standardized; estimators have the `partial_fit` for
         others."""
-        if not isinstance(X, ResidentRows):
+        if not isinstance(X, ResidentRows | StreamedRows):
             raise TypeError(
                 "net_ trains on what its estimator makes of rows: call the fit or the "
                 "partial_fit of the estimator."

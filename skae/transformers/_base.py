@@ -21,6 +21,7 @@ from skae._sklearn import (
     get_namespace,
 )
 from skae.data._arrays import as_tensor, float_dtypes, like
+from skae.data._streams import stream_of
 from skae.io import FileMixin
 from skae.nn._log_density import rows_log_density
 from skae.nn._modules import Decoder, Encoder, n_hidden
@@ -33,7 +34,13 @@ from skae.transformers._checkpoint import open_checkpoint
 from skae.transformers._code_mixture import sample_prior
 from skae.transformers._fitting import fit_estimator
 from skae.transformers._impute import ImputerMixin
-from skae.transformers._input import first_rows, in_order_of_names, validated
+from skae.transformers._input import (
+    first_rows,
+    flat_rows,
+    in_order_of_names,
+    validated,
+    validated_stream,
+)
 from skae.transformers._likelihood_spec import (
     check_categories,
     check_support,
@@ -330,7 +337,12 @@ class BaseAutoencoder(
             unchanged_on_failure(self),
             ordinary_torch(),
         ):
-            frame, X = X, self._validate(X, reset=previous is None)
+            frame, X = (
+                X,
+                self._validate(
+                    X, reset=previous is None, may_stream=not is_incremental
+                ),
+            )
             self._check_parameters()
             if previous is None:
                 X = first_rows(self, X)
@@ -366,10 +378,14 @@ class BaseAutoencoder(
         is_wide = self.transform_layers == "all"
         return self.n_components_ + (n_hidden(self.net_.module_) if is_wide else 0)
 
-    def _validate(self, X, *, reset):
-        """Rows (n, d) as a finite C-ordered array; NaN where it may be missing."""
+    def _validate(self, X, *, reset, may_stream=True):
+        """Rows (n, d) as a finite C-ordered array; NaN where it may be missing. Those
+        that are read from disk in parts are a `Stream`."""
         # A fitted model takes what it was fitted for, whatever `allow_nan` is now.
         takes_nan = self.allow_nan if reset else self.net_.module_.imputer is not None
+        stream = stream_of(flat_rows(X, self.sample_shape)) if may_stream else None
+        if stream is not None and (reset or not takes_nan):
+            return validated_stream(self, stream, reset=reset)
         return validated(self, X, takes_nan=takes_nan, reset=reset)
 
     def _validate_rows(self, X, method, *, to_encode=True):

@@ -12,6 +12,8 @@ import torch
 from skae.data._arrays import as_tensor
 from skae.data._axes import axes_of, n_axes_explaining, principal_axes
 from skae.data._rows import CHUNK, Moments, ResidentRows, exact_split
+from skae.data._streamed_rows import StreamedRows, moments_of
+from skae.data._streams import Stream
 from skae.nn._build import build_model, model_config, set_penalty
 from skae.nn._init_pca import LinearInit, init_from_axes
 from skae.nn._missing_normal import fit_missing_normal
@@ -60,7 +62,7 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
     X = as_tensor(X)
     if previous is None:
         units = units_of(X, likelihood, device)
-        rows = ResidentRows(X, units, device)
+        rows = make_rows(X, units, device)
         k = n_latents(estimator, rows, seed)
         widths = hidden_widths(estimator.hidden_layer_sizes, *X.shape)
         config, given = describe(estimator, likelihood, k, X.shape[1], widths)
@@ -83,7 +85,13 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
     model = model.to(device)
     observe_range(model, X)
     # The units stay those of the first rows, which the weights belong to.
-    return ResidentRows(X, model.units, device), model
+    return make_rows(X, model.units, device), model
+
+
+def make_rows(X, units, device):
+    """Rows X (n, d), standardized by the units of a model."""
+    kind = StreamedRows if isinstance(X, Stream) else ResidentRows
+    return kind(X, units, device)
 
 
 def units_of(X, likelihood, device) -> Units:
@@ -100,7 +108,8 @@ def units_of(X, likelihood, device) -> Units:
     def chunks():
         return (rows.to(device, torch.float64) for rows in exact_split(X))
 
-    moments = Moments.of(chunks)
+    is_stream = isinstance(X, Stream)
+    moments = moments_of(X) if is_stream else Moments.of(chunks)
     scale = torch.ones_like(moments.mean)
     for columns in likelihood.scale_groups():
         scale[columns] = moments.common_scale(columns.to(scale.device))
@@ -118,7 +127,8 @@ def units_of(X, likelihood, device) -> Units:
 
 def observe_range(model, X):
     """Widen the range of the model's features to that of rows X (n, d), data units."""
-    for rows in exact_split(X):
+    chunks = [X.ends] if isinstance(X, Stream) else exact_split(X)
+    for rows in chunks:
         model.units.observe(rows)
     # The initial model takes over the likelihood of a new model, but not of later rows.
     for part in (model, model.initial):

@@ -9,6 +9,8 @@ from skae.data._arrays import as_tensor
 from skae.nn._params import stable_repr
 from skae.training import Checkpoint
 
+_N_AT_ONCE = 4096  # rows
+
 # Parameters that a fit may be gone on with in another way.
 _FREE = {"callbacks", "checkpoint", "device", "random_state", "verbose"}
 
@@ -25,7 +27,7 @@ def open_checkpoint(estimator, X, seed, previous) -> Checkpoint:
     text = stable_repr((type(estimator).__name__, skae.__version__, parts, fixed))
     digest = hashlib.sha256(text.encode())
     states = {} if previous is None else previous.module_.state_dict()
-    for tensor in (as_tensor(X), *states.values()):
+    for tensor in (*as_tensor(X).split(_N_AT_ONCE), *states.values()):
         array = np.ascontiguousarray(tensor.numpy(force=True))
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(array)

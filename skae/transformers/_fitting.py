@@ -160,7 +160,7 @@ def validation_split(estimator, fit):
     if not holds_out:
         return None
     fraction = estimator.validation_fraction
-    return partial(ResidentRows.split, fraction=fraction, seed=fit.seed)
+    return partial(type(fit.rows).split, fraction=fraction, seed=fit.seed)
 
 
 def _has_few_rows(fit) -> bool:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from skae._sklearn import _get_feature_names, _safe_indexing, validate_data
 from skae.data._arrays import as_tensor, float_dtypes, like
+from skae.data._streams import Stream
 
 
 def validated(estimator, X, *, takes_nan: bool, reset: bool):
@@ -44,10 +45,29 @@ def validated(estimator, X, *, takes_nan: bool, reset: bool):
         ) from None
 
 
+def validated_stream(estimator, stream: Stream, *, reset: bool) -> Stream:
+    """Rows (n, d) that are read in parts; whether they are finite is seen then.
+
+    Raises
+    ------
+    ValueError
+        If their number of features is not that of the fit, or `allow_nan` is set.
+    """
+    if estimator.allow_nan and reset:
+        raise ValueError(
+            "allow_nan=True needs rows in memory; X is read from disk in parts. Fit to "
+            "a part of its rows, numpy.array(X[:100_000]) say."
+        )
+    validate_data(estimator, stream.empty, ensure_min_samples=0, reset=reset)
+    return stream
+
+
 def first_rows(estimator, X):
     """Validated rows X (n, d) of a new fit, with warnings of what is hardly meant."""
     if estimator.architecture == "conv":
         _warn_of_shape(estimator.sample_shape, X.shape[1])
+    if isinstance(X, Stream):  # complete
+        return X
     is_empty = as_tensor(X).isnan().all(0)
     if not is_empty.any():
         return X

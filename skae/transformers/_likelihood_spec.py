@@ -9,10 +9,14 @@ from torch import Tensor, nn
 
 from skae._sklearn import _get_column_indices
 from skae.data._rows import exact_split
+from skae.data._streams import Stream
 from skae.nn._params import make_own
 from skae.nn.likelihoods import Categorical, Columns, Likelihood
 from skae.nn.likelihoods._base import is_whole
 from skae.transformers._input import column_name
+
+# Rows on disk that a likelihood is chosen by; all of them are checked against it.
+_N_TO_CHOOSE = 10_000
 
 # Standard errors by which the ratio of counts' variance to their mean may be below one,
 # that of a Poisson distribution.
@@ -57,7 +61,9 @@ def make_likelihood(
         If `choice` is none of these, or columns have no likelihood or two.
     """
     if choice == "auto":
-        choice = choose(X)
+        # Of rows on disk, so many show of what kind a column is.
+        sample = X.sample(_N_TO_CHOOSE, seed=0) if isinstance(X, Stream) else X
+        choice = choose(sample)
     if isinstance(choice, list | tuple):
         return _by_columns(choice, registry, frame, X)
     return _make(choice, registry, X.shape[1])

@@ -1,0 +1,219 @@
+"""Standardized rows of a stream: batches of runs that are read while others train."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from skae.data._rows import Batch, Moments, ResidentRows, exact_split
+from skae.data._streams import MANY_FEATURES, Stream
+from skae.nn._units import Units
+
+# Rows that are read together, in their order: from a disk single ones take as long.
+_RUN = 64
+
+# Elements of the runs that are permuted together, and batches of them at least.
+_BUFFER, _BATCHES = 2**24, 4
+
+# Elements of the validation rows, which are in memory, at most.
+_MOST_VALIDATION = 2**24
+
+
+class StreamedRows:
+    """Rows that are read and standardized in parts: `ResidentRows` for a stream.
+
+    Parameters
+    ----------
+    source : Stream of shape (n, d)
+        Rows in data units, complete.
+    units : Units
+        Units of the model, which standardize rows.
+    device : torch.device
+        Device of batches.
+
+    Attributes
+    ----------
+    runs : Tensor of shape (r,)
+        Numbers of the runs of rows, each of 64 but the last one.
+    """
+
+    completed = None  # entries that are missing are refused
+    most_pairs = MANY_FEATURES  # of features whose covariance is affordable
+
+    def __init__(self, source: Stream, units: Units, device: torch.device):
+        self.source, self.units, self.device = source, units, device
+        self.runs = torch.arange(-(-len(source) // _RUN))
+
+    @property
+    def n_rows(self) -> int:
+        last = len(self.source) // _RUN  # a shorter run, if there is one
+        n_short = int((self.runs == last).sum()) * (_RUN - len(self.source) % _RUN)
+        return len(self.runs) * _RUN - n_short
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    @property
+    def n_features(self) -> int:
+        return self.source.shape[1]
+
+    @property
+    def has_missing(self) -> bool:
+        return False
+
+    def _part(self, runs: Tensor) -> "StreamedRows":
+        part = StreamedRows(self.source, self.units, self.device)
+        part.runs = runs
+        return part
+
+    def _raw(self, run: int) -> Tensor:
+        """A run of rows in data units."""
+        return self.source.read(run * _RUN, min((run + 1) * _RUN, len(self.source)))
+
+    def _resident(self, rows: Tensor) -> ResidentRows:
+        return ResidentRows(rows, self.units, self.device)
+
+    def moments(self) -> Moments:
+        """Moments of the standardized rows, float64; of all, if this is a part."""
+        moments = moments_of(self.source)
+        lowest, highest, mean, _ = self.source.summary
+        ends = self._standardized(torch.stack([lowest, highest]))
+        return moments._replace(
+            mean=self._standardized(mean),
+            peak=moments.peak.to(self.device) / self.units.scale,
+            square=moments.square.to(self.device),
+            largest=ends.abs().amax(0),
+            n_observed=moments.n_observed.to(self.device),
+        )
+
+    def _standardized(self, values: Tensor) -> Tensor:
+        return self.units.to_net(values.to(self.device))
+
+    def covariance(self, factor: Tensor) -> Tensor:
+        """Covariance (d, d), float64, of the standardized rows times `factor` (d,); of
+        all, if this is a part."""
+        factor = factor.to(self.device) / self.units.scale
+        covariance = self.source.summary.covariance.to(self.device)
+        n = len(self.source)
+        return covariance * torch.outer(factor, factor) * n / (n - 1)
+
+    def exact_chunks(self) -> Iterator[Tensor]:
+        """Standardized rows in float64."""
+        for run in self.runs.tolist():
+            for X in exact_split(self._raw(run)):
+                yield self.units.to_net(X.to(self.device, torch.float64))
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """All rows, in their order within chunks; some chunks may be shorter."""
+        for runs in self.runs.split(max(1, size // _RUN)):
+            yield from Batch(self._read(runs)).split(size)
+
+    def _read(self, runs: Tensor) -> Tensor:
+        """Standardized rows (m, d) of these runs, float32, in the order of the file."""
+        shape = len(runs) * _RUN, self.n_features
+        x = torch.empty(shape, dtype=torch.float32, device=self.device)
+        place = 0
+        for run in runs.sort().values.tolist():
+            rows = self._raw(run).to(self.device)
+            x[place : place + len(rows)] = self.units.to_net(rows)
+            place += len(rows)
+        return x[:place]
+
+    def batches(self, size: int, generator: torch.Generator) -> "StreamedBatches":
+        """Batches of `size` rows; runs and the rows of a buffer are permuted anew in
+        each epoch."""
+        return StreamedBatches(self, size, generator)
+
+    def in_memory(self, n: int, seed: int) -> ResidentRows:
+        """At most `n` of the rows."""
+        return self.take(n, seed)
+
+    def take(self, n: int, seed: int) -> ResidentRows:
+        """At most `n` random rows, the same for the same seed."""
+        generator = torch.Generator().manual_seed(seed + 1)
+        # Whole runs, four times as many rows as are taken.
+        order = torch.randperm(len(self.runs), generator=generator)
+        runs = self.runs[order[: -(-4 * n // _RUN)]].tolist()
+        rows = torch.cat([self._raw(run) for run in runs])
+        chosen = torch.randperm(len(rows), generator=generator)[:n]
+        return self._resident(rows[chosen])
+
+    def first(self, n: int) -> ResidentRows:
+        """The first `n` rows, or as many as there are."""
+        runs = self.runs[: -(-n // _RUN)].tolist()
+        return self._resident(torch.cat([self._raw(run) for run in runs])[:n])
+
+    def split(self, fraction: float, seed: int) -> tuple["StreamedRows", ResidentRows]:
+        """Training rows, and validation rows in memory.
+
+        The latter are that fraction of the runs, at most as many as have 2^24 entries.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        n_runs = len(self.runs)
+        order = self.runs[torch.randperm(n_runs, generator=generator)]
+        most = max(1, _MOST_VALIDATION // (_RUN * self.n_features))
+        n_valid = min(max(1, round(n_runs * fraction)), most, n_runs - 1)
+        valid = torch.cat([self._raw(run) for run in order[:n_valid].tolist()])
+        return self._part(order[n_valid:]), self._resident(valid)
+
+
+class StreamedBatches:
+    """Iterate over rows of a stream in batches of one size.
+
+    Runs of rows come in random order into a buffer, whose rows are permuted; the next
+    buffer is read in a thread of its own in the meantime. The last batch is filled up
+    with rows of the last buffer.
+    """
+
+    def __init__(self, rows: StreamedRows, size: int, generator: torch.Generator):
+        self.rows, self.generator = rows, generator
+        self.size = min(size, rows.n_rows)
+
+    def __len__(self) -> int:
+        return -(-self.rows.n_rows // self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        runs = self.rows.runs[self._permutation(len(self.rows.runs)).cpu()]
+        n_rows = max(_BATCHES * self.size, _BUFFER // self.rows.n_features)
+        # Of about one size, so that the last one has whole batches too.
+        parts = runs.tensor_split(max(1, self.rows.n_rows // n_rows))
+        left = torch.empty(0, self.rows.n_features, device=self.rows.device)
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self.rows._read, parts[0])
+            for following in (*parts[1:], None):
+                x = coming.result()
+                if following is not None:
+                    coming = pool.submit(self.rows._read, following)
+                order = self._permutation(len(x))
+                # The rows that the buffer before left come first.
+                n_first = min(self.size - len(left), len(x))
+                left = torch.cat([left, x[order[:n_first]]])
+                if len(left) < self.size:
+                    continue
+                yield Batch(left)
+                *whole, last = order[n_first:].split(self.size)
+                for index in whole:
+                    yield Batch(x[index])
+                left = x[last]
+        if len(left):
+            more = order[: self.size - len(left)]
+            yield Batch(torch.cat([left, x[more]]))
+
+    def _permutation(self, n: int) -> Tensor:
+        device = self.generator.device
+        return torch.randperm(n, generator=self.generator, device=device)
+
+
+def moments_of(source: Stream) -> Moments:
+    """Moments of rows in data units, float64, by their summary."""
+    lowest, highest, mean, covariance = source.summary
+    variance = covariance.diagonal() if covariance.ndim == 2 else covariance
+    peak = torch.maximum(highest - mean, mean - lowest)
+    return Moments(
+        mean,
+        peak,
+        variance.clamp(min=0) / peak.where(peak > 0, 1.0).square(),
+        torch.maximum(lowest.abs(), highest.abs()),
+        torch.full_like(mean, len(source)),
+    )

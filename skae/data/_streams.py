@@ -1,0 +1,188 @@
+"""Rows on disk that are read in parts: memory maps, and arrays of HDF5 or Zarr files.
+
+Pages of a map that a process has touched count as its memory, and one pass over the
+rows touches all. So where the map is of a file, that file is read instead.
+"""
+
+import math
+import mmap
+import os
+import weakref
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Bytes of rows in float32 from which they are read in parts. Fewer are in memory, as
+# rows of any other array are.
+_LEAST_BYTES = 2**28
+
+# Elements that are read at a time in a pass over all rows.
+_READ = 2**20
+
+# Features up to which a pass sums products of all pairs.
+MANY_FEATURES = 5000
+
+
+def stream_of(X) -> "Stream | None":
+    """Rows (n, d) that are read in parts, or None where X is for memory."""
+    is_map = isinstance(X, np.memmap)
+    # As arrays of h5py and zarr are; those of dask are computed, not read.
+    is_array = hasattr(X, "chunks") and hasattr(X, "dtype") and not hasattr(X, "dask")
+    if not (is_map or is_array) or len(X.shape) != 2:
+        return None
+    if np.dtype(X.dtype).kind not in "biuf" or math.prod(X.shape) * 4 < _LEAST_BYTES:
+        return None
+    place = _place_in_file(X) if is_map else None
+    return Stream(X) if place is None else FileStream(X, *place)
+
+
+def _place_in_file(X: np.memmap) -> tuple[str, int] | None:
+    """File and offset of the first row of a map with whole rows one after another."""
+    base = X
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if not (isinstance(base, mmap.mmap) and X.filename and X.flags.c_contiguous):
+        return None
+    # A view of a map has the map's offset, not its own.
+    start = np.frombuffer(base, np.uint8).__array_interface__["data"][0]
+    before = X.offset - X.offset % mmap.ALLOCATIONGRANULARITY
+    return str(X.filename), before + X.__array_interface__["data"][0] - start
+
+
+class Summary(NamedTuple):
+    """What one pass over rows finds, float64."""
+
+    lowest: Tensor  # (d,)
+    highest: Tensor  # (d,)
+    mean: Tensor  # (d,)
+    covariance: Tensor  # (d, d), or for many features the variances (d,); over n
+
+
+class Stream:
+    """Rows of an array that is read in slices.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        With `shape`, `dtype` and slices.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : torch.dtype
+        Of the rows as they are read: float32, or else float64.
+    """
+
+    def __init__(self, X):
+        self.source, self.shape = X, tuple(X.shape)
+        is_single = np.dtype(X.dtype) == np.float32
+        self.dtype = torch.float32 if is_single else torch.float64
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def empty(self) -> np.ndarray:
+        """No row, in the kind and dtype of what is computed from the rows."""
+        return torch.empty(0, self.shape[1], dtype=self.dtype).numpy()
+
+    @property
+    def ends(self) -> Tensor:
+        """Two rows, of the lowest and of the highest values, float64."""
+        return torch.stack(self.summary[:2])
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Rows from `start` to `stop`.
+
+        Raises
+        ------
+        ValueError
+            If one is not finite.
+        """
+        # A copy where the slice shows a map, or is of other numbers.
+        found = np.require(self._slice(start, stop), self.empty.dtype, ["C", "W"])
+        rows = torch.from_numpy(found)
+        # The sum of finite numbers may overflow, but seldom.
+        if not rows.sum().isfinite() and not rows.isfinite().all():
+            what = "NaN" if rows.isnan().any() else "infinity"
+            raise ValueError(
+                f"Input X contains {what}. Rows that are read from disk in parts must "
+                "be complete."
+            )
+        return rows
+
+    def _slice(self, start: int, stop: int) -> np.ndarray:
+        return np.asarray(self.source[start:stop])
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """All rows in their order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.read(start, min(start + size, len(self)))
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        """At most `n` random rows, in random order."""
+        n = min(n, len(self))
+        index = np.random.default_rng(seed).choice(len(self), n, replace=False)
+        return torch.cat([self.read(i, i + 1) for i in index.tolist()])
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Range, mean and covariance, by one pass over the rows."""
+        d, n = self.shape[1], len(self)
+        has_pairs = d <= MANY_FEATURES
+        # About the mean of the first rows, so that little cancels.
+        size = max(1, _READ // d)
+        origin = self.read(0, min(size, n)).double().mean(0)
+        lowest = torch.full((d,), torch.inf, dtype=torch.float64)
+        highest, total = -lowest, torch.zeros(d, dtype=torch.float64)
+        products = torch.zeros((d, d) if has_pairs else d, dtype=torch.float64)
+        for rows in self.split(size):
+            x = rows.double()
+            lowest = torch.minimum(lowest, x.amin(0))
+            highest = torch.maximum(highest, x.amax(0))
+            x -= origin
+            total += x.sum(0)
+            products += x.T @ x if has_pairs else x.square().sum(0)
+        total /= n
+        outer = torch.outer(total, total) if has_pairs else total.square()
+        covariance = products / n - outer
+        # A constant has no rounding.
+        varies = lowest != highest
+        mean = lowest.where(~varies, origin + total)
+        both = torch.outer(varies, varies) if has_pairs else varies
+        return Summary(lowest, highest, mean, covariance.where(both, 0.0))
+
+
+class FileStream(Stream):
+    """Rows of a memory map, which are read from its file.
+
+    Parameters
+    ----------
+    X : np.memmap of shape (n, d)
+    path : str
+        The file.
+    offset : int
+        Bytes before the first row.
+    """
+
+    def __init__(self, X: np.memmap, path: str, offset: int):
+        super().__init__(X)
+        self.offset, self.n_bytes = offset, X.dtype.itemsize * self.shape[1]
+        self.source = X.dtype  # without the map, which is of all rows
+        self.path, self.file = path, os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.file)
+
+    def _slice(self, start: int, stop: int) -> np.ndarray:
+        rows = np.empty((stop - start, self.shape[1]), self.source)
+        view = memoryview(rows.reshape(-1).view(np.uint8))
+        place = self.offset + start * self.n_bytes
+        while len(view):
+            n_read = os.preadv(self.file, [view], place)
+            if not n_read:
+                raise EOFError(f"{self.path!r} is shorter than its memory map.")
+            view, place = view[n_read:], place + n_read
+        return rows
