@@ -317,5 +317,5 @@ def test_rows_of_another_width_are_refused(curved, tmp_path, all_stream):
 def test_the_support_of_a_likelihood_is_checked(curved, tmp_path, all_stream):
     X = (curved > 0).astype(float)
     X[-1, 2] = 2
-    with pytest.raises(ValueError, match="Bernoulli likelihood needs .* column 2"):
+    with pytest.raises(ValueError, match=r"Bernoulli likelihood needs .* column 2"):
         VAE(2, likelihood="bernoulli", **SMALL).fit(on_disk(X, tmp_path))

@@ -6,7 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from skae.data._rows import Batch, Moments, ResidentRows, exact_split
+from skae.data._rows import (
+    _EXACT_ELEMENTS,
+    Batch,
+    Moments,
+    ResidentRows,
+    exact_split,
+)
 from skae.data._streams import MANY_FEATURES, Stream
 from skae.nn._units import Units
 
@@ -67,9 +73,11 @@ class StreamedRows:
         part.runs = runs
         return part
 
-    def _raw(self, run: int) -> Tensor:
-        """A run of rows in data units."""
-        return self.source.read(run * _RUN, min((run + 1) * _RUN, len(self.source)))
+    def _raw(self, runs: Tensor) -> Tensor:
+        """Rows (m, d) of these runs in data units."""
+        n = len(self.source)
+        starts = [run * _RUN for run in runs.tolist()]
+        return self.source.gather([(i, min(i + _RUN, n)) for i in starts])
 
     def _resident(self, rows: Tensor) -> ResidentRows:
         return ResidentRows(rows, self.units, self.device)
@@ -100,8 +108,9 @@ class StreamedRows:
 
     def exact_chunks(self) -> Iterator[Tensor]:
         """Standardized rows in float64."""
-        for run in self.runs.tolist():
-            for X in exact_split(self._raw(run)):
+        n_runs = max(1, _EXACT_ELEMENTS // (_RUN * self.n_features))
+        for runs in self.runs.split(n_runs):
+            for X in exact_split(self._raw(runs)):
                 yield self.units.to_net(X.to(self.device, torch.float64))
 
     def chunks(self, size: int) -> Iterator[Batch]:
@@ -111,14 +120,16 @@ class StreamedRows:
 
     def _read(self, runs: Tensor) -> Tensor:
         """Standardized rows (m, d) of these runs, float32, in the order of the file."""
-        shape = len(runs) * _RUN, self.n_features
-        x = torch.empty(shape, dtype=torch.float32, device=self.device)
-        place = 0
-        for run in runs.sort().values.tolist():
-            rows = self._raw(run).to(self.device)
-            x[place : place + len(rows)] = self.units.to_net(rows)
-            place += len(rows)
-        return x[:place]
+        rows = self._raw(runs.sort().values).to(self.device)
+        # In place where the file has the network's numbers: half as much memory.
+        x = (
+            rows
+            if rows.dtype == torch.float32
+            else torch.empty_like(rows, dtype=torch.float32)
+        )
+        for part, X in zip(exact_split(x), exact_split(rows)):
+            part.copy_(self.units.to_net(X))
+        return x
 
     def batches(self, size: int, generator: torch.Generator) -> "StreamedBatches":
         """Batches of `size` rows; runs and the rows of a buffer are permuted anew in
@@ -134,15 +145,13 @@ class StreamedRows:
         generator = torch.Generator().manual_seed(seed + 1)
         # Whole runs, four times as many rows as are taken.
         order = torch.randperm(len(self.runs), generator=generator)
-        runs = self.runs[order[: -(-4 * n // _RUN)]].tolist()
-        rows = torch.cat([self._raw(run) for run in runs])
+        rows = self._raw(self.runs[order[: -(-4 * n // _RUN)]])
         chosen = torch.randperm(len(rows), generator=generator)[:n]
         return self._resident(rows[chosen])
 
     def first(self, n: int) -> ResidentRows:
         """The first `n` rows, or as many as there are."""
-        runs = self.runs[: -(-n // _RUN)].tolist()
-        return self._resident(torch.cat([self._raw(run) for run in runs])[:n])
+        return self._resident(self._raw(self.runs[: -(-n // _RUN)])[:n])
 
     def split(self, fraction: float, seed: int) -> tuple["StreamedRows", ResidentRows]:
         """Training rows, and validation rows in memory.
@@ -154,7 +163,7 @@ class StreamedRows:
         order = self.runs[torch.randperm(n_runs, generator=generator)]
         most = max(1, _MOST_VALIDATION // (_RUN * self.n_features))
         n_valid = min(max(1, round(n_runs * fraction)), most, n_runs - 1)
-        valid = torch.cat([self._raw(run) for run in order[:n_valid].tolist()])
+        valid = self._raw(order[:n_valid])
         return self._part(order[n_valid:]), self._resident(valid)
 
 

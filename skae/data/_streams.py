@@ -79,7 +79,8 @@ class Stream:
 
     def __init__(self, X):
         self.source, self.shape = X, tuple(X.shape)
-        is_single = np.dtype(X.dtype) == np.float32
+        self._numbers = np.dtype(X.dtype)
+        is_single = self._numbers == np.float32
         self.dtype = torch.float32 if is_single else torch.float64
 
     def __len__(self) -> int:
@@ -96,16 +97,24 @@ class Stream:
         return torch.stack(self.summary[:2])
 
     def read(self, start: int, stop: int) -> Tensor:
-        """Rows from `start` to `stop`.
+        """Rows from `start` to `stop`."""
+        return self.gather([(start, stop)])
+
+    def gather(self, runs: list[tuple[int, int]]) -> Tensor:
+        """Rows of runs, each from a start to a stop, one run after another.
 
         Raises
         ------
         ValueError
             If one is not finite.
         """
-        # A copy where the slice shows a map, or is of other numbers.
-        found = np.require(self._slice(start, stop), self.empty.dtype, ["C", "W"])
-        rows = torch.from_numpy(found)
+        n_rows = sum(stop - start for start, stop in runs)
+        found, place = np.empty((n_rows, self.shape[1]), self._numbers), 0
+        for start, stop in runs:
+            self._fill(found[place : place + stop - start], start)
+            place += stop - start
+        # As NumPy has them; torch knows no other order of bytes.
+        rows = torch.from_numpy(found.astype(self.empty.dtype, copy=False))
         # The sum of finite numbers may overflow, but seldom.
         if not rows.sum().isfinite() and not rows.isfinite().all():
             what = "NaN" if rows.isnan().any() else "infinity"
@@ -115,8 +124,9 @@ class Stream:
             )
         return rows
 
-    def _slice(self, start: int, stop: int) -> np.ndarray:
-        return np.asarray(self.source[start:stop])
+    def _fill(self, rows: np.ndarray, start: int) -> None:
+        """Write rows from `start` on into an array."""
+        rows[:] = self.source[start : start + len(rows)]
 
     def split(self, size: int) -> Iterator[Tensor]:
         """All rows in their order, `size` at a time."""
@@ -127,7 +137,7 @@ class Stream:
         """At most `n` random rows, in random order."""
         n = min(n, len(self))
         index = np.random.default_rng(seed).choice(len(self), n, replace=False)
-        return torch.cat([self.read(i, i + 1) for i in index.tolist()])
+        return self.gather([(i, i + 1) for i in index.tolist()])
 
     @cached_property
     def summary(self) -> Summary:
@@ -172,12 +182,11 @@ class FileStream(Stream):
     def __init__(self, X: np.memmap, path: str, offset: int):
         super().__init__(X)
         self.offset, self.n_bytes = offset, X.dtype.itemsize * self.shape[1]
-        self.source = X.dtype  # without the map, which is of all rows
+        del self.source  # the map, whose pages would be memory
         self.path, self.file = path, os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self.file)
 
-    def _slice(self, start: int, stop: int) -> np.ndarray:
-        rows = np.empty((stop - start, self.shape[1]), self.source)
+    def _fill(self, rows: np.ndarray, start: int) -> None:
         view = memoryview(rows.reshape(-1).view(np.uint8))
         place = self.offset + start * self.n_bytes
         while len(view):
@@ -185,4 +194,3 @@ class FileStream(Stream):
             if not n_read:
                 raise EOFError(f"{self.path!r} is shorter than its memory map.")
             view, place = view[n_read:], place + n_read
-        return rows

@@ -78,7 +78,8 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows.
+            Training rows. Those of a memory map, or of an array of h5py or Zarr, are
+            read in parts where they are 256 MB or more in float32.
         y : None
             Ignored.
 
