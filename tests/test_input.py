@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.sparse import csr_array
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer, VAETransformer
@@ -26,12 +25,6 @@ def test_missing_values_are_led_to_the_parameter(estimator, iris):
         estimator(2).fit(bad)
     with pytest.raises(ValueError, match=message):
         estimator(2, **SMALL).fit(iris).transform(bad)
-
-
-@both
-def test_sparse_rows_are_led_to_the_encoder(estimator, iris):
-    with pytest.raises(TypeError, match=rf"{estimator.__name__} .*sparse_output=False"):
-        estimator(2).fit(csr_array(iris))
 
 
 @both

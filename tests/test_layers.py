@@ -19,7 +19,7 @@ ALWAYS_THERE |= {"safetensors", "threadpoolctl"}
 # `skae/__init__.py` and `skae/_sklearn.py`
 OPEN = {
     "nn": ({"torch"}, set()),
-    "data": ({"torch", "numpy", "sklearn"}, {"nn", "top"}),
+    "data": ({"torch", "numpy", "scipy", "sklearn"}, {"nn", "top"}),
     "io": ({"torch", "numpy", "scipy", "sklearn", "safetensors"}, {"nn", "top"}),
     "training": ({"torch", "sklearn", "skorch", "tqdm"}, {"io", "data", "nn"}),
     "transformers": (

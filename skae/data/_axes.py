@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from skae.data._rows import ResidentRows
+from skae.data._sparse import SparseStream
 from skae.data._streamed_rows import StreamedRows
 from skae.nn._init_pca import PrincipalAxes
 from skae.nn._missing_normal import fit_missing_normal
@@ -56,6 +57,12 @@ def principal_axes(
     # copy of the rows.
     if n_features <= rows.most_pairs <= n_rows:
         return axes_of(rows.covariance(factor), n_components)
+    if isinstance(rows.source, SparseStream):
+        # Centred without a dense copy, by ARPACK, which finds fewer than all axes.
+        X = rows.source.scaled(factor.to(rows.units.scale) / rows.units.scale)
+        rank = min(rank, min(X.shape) - 1)
+        pca = PCA(rank, svd_solver="arpack", random_state=seed).fit(X)
+        return PrincipalAxes(*_axes_of_pca(pca))
     rows = rows.in_memory(_N_FOR_AXES, seed)
     # (n, d): few rows in float64, many in float32, as they are in memory.
     is_exact = min(n_rows, n_features) <= _EXACT
@@ -65,15 +72,20 @@ def principal_axes(
         return _no_axes(n_features)
     solver = "full" if is_exact else "auto"
     pca = PCA(rank, svd_solver=solver, random_state=seed).fit(X.numpy(force=True))
-    noise = float(pca.noise_variance_) if rank < min(n_rows, n_features) else 0.0
-    # (r, d) and (r,)
-    components = torch.from_numpy(pca.components_.copy()).double()
-    variances = torch.from_numpy(pca.explained_variance_.copy()).double()
+    components, variances, noise = _axes_of_pca(pca)
+    noise = noise if rank < min(n_rows, n_features) else 0.0
     n_spanned = int((variances > _BEYOND * variances[0]).sum())
     # It takes a decomposition of (d, d), which must be affordable.
     if n_spanned < rank and n_features <= _EXACT:
         _choose_beyond(X.cpu(), components, n_spanned)
     return PrincipalAxes(components, variances, max(noise, 0.0))
+
+
+def _axes_of_pca(pca: PCA) -> tuple[Tensor, Tensor, float]:
+    """Axes (r, d) and their variances (r,), float64, and the variance of the rest."""
+    components = torch.from_numpy(pca.components_.copy()).double()
+    variances = torch.from_numpy(pca.explained_variance_.copy()).double()
+    return components, variances, max(float(pca.noise_variance_), 0.0)
 
 
 def _no_axes(n_features: int) -> PrincipalAxes:

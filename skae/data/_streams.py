@@ -27,14 +27,19 @@ _READ = 2**20
 MANY_FEATURES = 5000
 
 
+def is_small(X) -> bool:
+    """Whether rows (n, d) are for memory, dense."""
+    return math.prod(X.shape) * 4 < _LEAST_BYTES
+
+
 def stream_of(X) -> "Stream | None":
-    """Rows (n, d) that are read in parts, or None where X is for memory."""
+    """Rows (n, d) on disk that are read in parts, or None where X is for memory."""
     is_map = isinstance(X, np.memmap)
     # As arrays of h5py and zarr are; those of dask are computed, not read.
     is_array = hasattr(X, "chunks") and hasattr(X, "dtype") and not hasattr(X, "dask")
     if not (is_map or is_array) or len(X.shape) != 2:
         return None
-    if np.dtype(X.dtype).kind not in "biuf" or math.prod(X.shape) * 4 < _LEAST_BYTES:
+    if np.dtype(X.dtype).kind not in "biuf" or is_small(X):
         return None
     place = _place_in_file(X) if is_map else None
     return Stream(X) if place is None else FileStream(X, *place)

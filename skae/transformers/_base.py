@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -21,7 +22,8 @@ from skae._sklearn import (
     get_namespace,
 )
 from skae.data._arrays import as_tensor, float_dtypes, like
-from skae.data._streams import stream_of
+from skae.data._sparse import SparseStream
+from skae.data._streams import is_small, stream_of
 from skae.io import FileMixin
 from skae.nn._log_density import rows_log_density
 from skae.nn._modules import Decoder, Encoder, n_hidden
@@ -39,6 +41,7 @@ from skae.transformers._input import (
     flat_rows,
     in_order_of_names,
     validated,
+    validated_sparse,
     validated_stream,
 )
 from skae.transformers._likelihood_spec import (
@@ -381,9 +384,13 @@ class BaseAutoencoder(
 
     def _validate(self, X, *, reset, may_stream=True):
         """Rows (n, d) as a finite C-ordered array; NaN where it may be missing. Those
-        that are read from disk in parts are a `Stream`."""
+        that are read from disk in parts, or dense in parts, are a `Stream`."""
         # A fitted model takes what it was fitted for, whatever `allow_nan` is now.
         takes_nan = self.allow_nan if reset else self.net_.module_.imputer is not None
+        if issparse(X):
+            X = validated_sparse(self, X, takes_nan=takes_nan, reset=reset)
+            is_dense = is_small(X) or takes_nan or not may_stream
+            return X.toarray() if is_dense else SparseStream(X)
         stream = stream_of(flat_rows(X, self.sample_shape)) if may_stream else None
         if stream is not None and (reset or not takes_nan):
             return validated_stream(self, stream, reset=reset)
@@ -436,6 +443,7 @@ class BaseAutoencoder(
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         tags.input_tags.allow_nan = self.allow_nan
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

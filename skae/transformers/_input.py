@@ -3,6 +3,7 @@
 import math
 import warnings
 
+import numpy as np
 from torch import Tensor
 
 from skae._sklearn import _get_feature_names, _safe_indexing, validate_data
@@ -27,7 +28,7 @@ def validated(estimator, X, *, takes_nan: bool, reset: bool):
             ensure_all_finite="allow-nan" if takes_nan else True,
             reset=reset,
         )
-    # What scikit-learn says of both leads to other estimators.
+    # What scikit-learn says of it leads to other estimators.
     except ValueError as error:
         if "Input X contains NaN" not in str(error):
             raise
@@ -35,14 +36,18 @@ def validated(estimator, X, *, takes_nan: bool, reset: bool):
             f"Input X contains NaN. {type(estimator).__name__} takes missing values if "
             "it is fitted with allow_nan=True."
         ) from None
-    except TypeError as error:
-        if "Sparse data was passed" not in str(error):
-            raise
-        raise TypeError(
-            f"Sparse data was passed for X, but {type(estimator).__name__} takes dense "
-            "rows: set sparse_output=False of the encoder that makes them, or pass "
-            "X.toarray()."
-        ) from None
+
+
+def validated_sparse(estimator, X, *, takes_nan: bool, reset: bool):
+    """Sparse rows (n, d) in CSR format, of floats."""
+    return validate_data(
+        estimator,
+        X,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan" if takes_nan else True,
+        reset=reset,
+    )
 
 
 def validated_stream(estimator, stream: Stream, *, reset: bool) -> Stream:
