@@ -37,6 +37,7 @@ from skae.transformers._likelihood_spec import (
     check_support,
     draws_noise,
 )
+from skae.transformers._onnx import OnnxMixin
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
 from skae.transformers._truncate import OrderedMixin
@@ -44,6 +45,7 @@ from skae.transformers._truncate import OrderedMixin
 
 class BaseAutoencoder(
     ImputerMixin,
+    OnnxMixin,
     OrderedMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
