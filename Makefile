@@ -10,7 +10,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= plot,test
+EXTRAS ?= onnx,plot,test
 
 ifeq ($(VENV),)
 run := PYTHONPATH=. $(PYTHON)
@@ -29,7 +29,7 @@ test: $(installed)
 	$(run) -m pytest --numprocesses auto
 
 test-clients:
-	$(MAKE) run-clients VENV=$(and $(VENV),.venv-clients) EXTRAS=plot,test,clients
+	$(MAKE) run-clients VENV=$(and $(VENV),.venv-clients) EXTRAS=onnx,plot,test,clients
 
 run-clients: $(installed)
 	$(run) -m pytest tests/clients -rs --numprocesses auto

@@ -30,6 +30,7 @@ METHODS = [
     "score_samples",
     "impute",
     "truncate",
+    "to_onnx",
     "decision_function",
     "predict",
     "explain",

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import functools
-import importlib.util
 import io
 import json
 import pickle
@@ -535,23 +534,6 @@ def test_torch_traces_and_exports_the_modules(shaped, digits):
             for other in (traced, exported):
                 with torch.no_grad():
                     np.testing.assert_array_equal(other(rows[:n_rows]), truth)
-
-
-@pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, ("onnx", "onnxscript"))),
-    reason="torch's exporter needs onnx and onnxscript",
-)
-def test_onnx_takes_the_modules(shaped, digits, tmp_path):
-    X = digits.astype(np.float32)
-    for module, rows, _ in sides(shaped, X):
-        dynamic = ({0: torch.export.Dim("n_rows", min=2)},)
-        program = torch.onnx.export(
-            module,
-            (torch.from_numpy(rows[:5]),),
-            dynamo=True,
-            dynamic_shapes=dynamic,
-        )
-        program.save(tmp_path / "model.onnx")
 
 
 @both

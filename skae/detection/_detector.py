@@ -32,7 +32,7 @@ _FEW_ROWS = 20
 
 # Largest absolute value of an entry. Squared covariances are fourth powers of entries,
 # and must have a sum in float64, whose largest number is 1.8e308.
-_LARGEST = 1e60
+LARGEST = 1e60
 
 
 def _explains(detector):
@@ -381,7 +381,7 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         """Rows (n, d), float64, clipped to the range in which distances are finite."""
         options["ensure_all_finite"] = "allow-nan" if self._takes_nan else True
         X = validate_data(self, X, dtype=np.float64, order="C", **options)
-        return X.clip(-_LARGEST, _LARGEST)
+        return X.clip(-LARGEST, LARGEST)
 
     def _completed(self, X, transformers):
         """X (n, d) with the means of what transformers impute for missing entries."""

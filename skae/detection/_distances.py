@@ -18,7 +18,7 @@ _N_CONCENTRATIONS = 3
 _ROWS_A_FEATURE = 2
 
 # Largest number of standard deviations: squares, and sums of them, are finite.
-_FARTHEST = 1e150
+FARTHEST = 1e150
 
 # Variances below this fraction of the largest one are rounding.
 _ROUNDING = 1e-12
@@ -157,7 +157,7 @@ class QuadraticDistance:
         # (n, r): beside the common scale of all directions, that of each axis.
         along = (V @ self._axes.T) * (self._scales - self._rest)
         whitened = along @ self._axes + self._rest * V
-        return whitened.clip(-_FARTHEST, _FARTHEST) ** 2
+        return whitened.clip(-FARTHEST, FARTHEST) ** 2
 
 
 def _principal_axes(V):

@@ -28,12 +28,12 @@ _FENCE = 1.5
 _FENCE_OF_DISTANCES = 1.25
 
 # Part of the way from the upper quartile to the fence, in which scores of groups end.
-_NEAR_THE_FENCE = 0.1
+NEAR_THE_FENCE = 0.1
 
 # How much of both logarithms a row may share with its neighbours. The few rows of a
 # small group may be a few times as far from each other as usual; those farther
 # away are outliers themselves. The covariance may lack a whole group.
-_MOST_OF_A_GROUP = 2, np.inf
+MOST_OF_A_GROUP = 2, np.inf
 
 # Quantile of the training rows up to which terms are usual, and no sign of a group.
 _USUAL = 0.7
@@ -186,10 +186,10 @@ class DistanceScore:
         """
         # (n, k, 2), of which the median leaves out one outlier beside another.
         around = np.median(self._reference_terms[neighbours], axis=1)
-        common = (around - self._usual_terms).clip(0, _MOST_OF_A_GROUP).mean(1)
+        common = (around - self._usual_terms).clip(0, MOST_OF_A_GROUP).mean(1)
         scores = terms.mean(1)
         # Near the fence, it is approached and not reached.
-        width = _NEAR_THE_FENCE * (self._fence - self._upper)
+        width = NEAR_THE_FENCE * (self._fence - self._upper)
         above = np.maximum(scores - (self._fence - width), 0)
         below_fence = scores - above + above * width / np.where(above, width + above, 1)
         return np.maximum(below_fence, scores - common)

@@ -5,6 +5,7 @@ The density of a model with an initial model beside it is a mixture of the two.
 
 from collections.abc import Callable
 from functools import reduce
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -45,10 +46,18 @@ def weighted(weight: Tensor, own: Tensor, initial: Tensor) -> tuple[Tensor, Tens
     return own + (-weight).log1p().to(own), initial + weight.log().to(initial)
 
 
-def _own_log_bound(model: LatentModel, x: Tensor, base_samples: Tensor) -> Tensor:
+def is_normal(model: LatentModel) -> bool:
+    """Whether a linear decoder makes normal rows of normal latents."""
     likelihood, has_normal_codes = model.likelihood, isinstance(model.prior, Normal)
-    if model.decoder is None and has_normal_codes and isinstance(likelihood, Gaussian):
-        return _exact_log_density(model, likelihood.variance, x)
+    return (
+        model.decoder is None and has_normal_codes and isinstance(likelihood, Gaussian)
+    )
+
+
+def _own_log_bound(model: LatentModel, x: Tensor, base_samples: Tensor) -> Tensor:
+    if is_normal(model):
+        variance = cast(Gaussian, model.likelihood).variance
+        return _exact_log_density(model, variance, x)
     return importance_weighted(model, x, base_samples)
 
 

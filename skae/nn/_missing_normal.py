@@ -16,7 +16,7 @@ Journal of the Royal Statistical Society B, 61(3), 611-622.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -100,12 +100,13 @@ class LowRankNormal(nn.Module):
 
     def complete(self, x: Tensor) -> Tensor:
         """Rows with the missing entries at their conditional means."""
-        is_missing = x.isnan()
-        if not is_missing.any():
-            return x
-        with torch.no_grad():
-            fitted = torch.cat([part.fitted for part in self._conditionals(x)])
-        return torch.where(is_missing, (self.mean + self.scale * fitted).to(x.dtype), x)
+        return self._filled(x) if x.isnan().any() else x
+
+    @torch.no_grad()
+    def _filled(self, x: Tensor) -> Tensor:
+        fitted = torch.cat([part.fitted for part in self._conditionals(x)])
+        filled = (self.mean + self.scale * fitted).to(x.dtype)
+        return torch.where(x.isnan(), filled, x)
 
     def variance(self, x: Tensor) -> Tensor:
         """Conditional variances (n, d) of the missing entries."""
@@ -156,8 +157,19 @@ class LowRankNormal(nn.Module):
         squares = (self.loadings[:, :, None] * self.loadings[:, None, :]).flatten(1)
         # NaN for a constant feature: it then counts as missing everywhere.
         factor = self.scale.reciprocal().where(self.scale > 0, math.nan)
-        for rows in x.double().split(size):
+        for rows in self._chunks(x.double(), size):
             yield _Conditional(self, (rows - self.mean) * factor, squares)
+
+    def _chunks(self, x: Tensor, size: int) -> Sequence[Tensor]:
+        return x.split(size)
+
+    def _solve(self, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of ``A + noise I``, whose place A (n, r, r) may take: Cholesky factors, the
+        solutions (n, r) for `b`, half the logarithms of the determinants (n,)."""
+        A.diagonal(dim1=1, dim2=2).add_(self.noise)
+        factor = torch.linalg.cholesky(A)
+        solution = torch.cholesky_solve(b[..., None], factor)[..., 0]
+        return factor, solution, factor.diagonal(dim1=1, dim2=2).log().sum(1)
 
 
 class _Conditional:
@@ -179,21 +191,18 @@ class _Conditional:
         rank = loadings.shape[1]
         self.is_observed = (~x.isnan()).to(loadings)
         self.residual = x.nan_to_num()
-        # noise I + W_o' W_o of each row, (n, r, r); by Woodbury's identity it takes the
-        # place of the covariance of the observed entries.
+        # W_o' W_o of each row, (n, r, r); by Woodbury's identity noise I + W_o' W_o
+        # takes the place of the covariance of the observed entries.
         gram = (self.is_observed @ squares).unflatten(1, (rank, rank))
-        gram.diagonal(dim1=1, dim2=2).add_(noise)
-        self.factor = torch.linalg.cholesky(gram)
         # W_o' (x_o - m_o), (n, r), and the posterior means of the latents
         projected = self.residual @ loadings
-        latents = torch.cholesky_solve(projected[..., None], self.factor)[..., 0]
+        self.factor, latents, half_log_det = normal._solve(gram, projected)
         self.fitted = latents @ loadings.T
         n_observed = self.is_observed.sum(1)
         explained = (projected * latents).sum(1)
         # Mahalanobis distance and log-determinant by the same identity, in r dimensions
         # instead of the number of observed entries.
         distance = (self.residual.square().sum(1) - explained) / noise
-        half_log_det = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)
         log_det = 2 * half_log_det + (n_observed - rank) * noise.log()
         self.log_prob = -0.5 * (distance + log_det + n_observed * math.log(2 * math.pi))
 

@@ -60,8 +60,9 @@ class Decoder(nn.Module):
         z = self.model.units.from_users_code(code)
         if self.model.ordered is None:
             return z, None
-        # One up to the last latent that is not zero, and zero from there on.
-        return z, (code != 0).flip(-1).cummax(-1).values.flip(-1)
+        # One up to the last latent that is not zero, and zero from there on. By a sum,
+        # since ONNX has no running maximum.
+        return z, (code != 0).flip(-1).cumsum(-1).flip(-1) > 0
 
     def sample(self, code: Tensor, generator: torch.Generator) -> Tensor:
         """Rows drawn from the likelihood around the means."""

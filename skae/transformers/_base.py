@@ -49,6 +49,7 @@ from skae.transformers._likelihood_spec import (
     check_support,
     draws_noise,
 )
+from skae.transformers._onnx import OnnxMixin
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
 from skae.transformers._truncate import OrderedMixin
@@ -57,6 +58,7 @@ from skae.transformers._truncate import OrderedMixin
 class BaseAutoencoder(
     FileMixin,
     ImputerMixin,
+    OnnxMixin,
     OrderedMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,

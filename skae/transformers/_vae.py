@@ -406,9 +406,11 @@ class VAETransformer(BaseAutoencoder):
         return antithetic_normal(_N_IMPUTATION_DRAWS, n_components, seed)
 
     def _log_density(self, model, x):
-        n_draws, k = self.n_score_draws, model.n_components
-        base_samples = antithetic_normal(n_draws, k, self._seed)
+        base_samples = self._score_base_samples(model)
         return log_bound(model, x, base_samples.to(x.device, x.dtype))
+
+    def _score_base_samples(self, model):
+        return antithetic_normal(self.n_score_draws, model.n_components, self._seed)
 
     def _likelihood_choice(self):
         return self.likelihood, LIKELIHOODS
