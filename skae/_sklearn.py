@@ -23,6 +23,7 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER
 from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.validation import (
     _check_method_params,
+    _check_sample_weight,
     _get_feature_names,
     check_array,
     check_is_fitted,
@@ -35,6 +36,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "_check_method_params",
+    "_check_sample_weight",
     "_fit_context",
     "_get_column_indices",
     "_get_feature_names",

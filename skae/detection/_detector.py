@@ -21,6 +21,7 @@ from skae.detection._scores import SCORES, threshold
 from skae.detection._transformers import make_transformer, with_seed
 from skae.io import FileMixin, storable
 from skae.transformers._apply import all_or_nothing
+from skae.transformers._weights import in_order, repeated
 
 # Parts of the rows, each of which is scored by what is fitted to the others: two, so
 # that a fit takes at most twice as long.
@@ -209,7 +210,7 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     @all_or_nothing
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit the transformers, both distances and the threshold.
 
         Parameters
@@ -218,6 +219,11 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
             Training rows; a part of them may be outliers.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts: 2 is the row twice, 0 its absence. Weights that
+            are no whole numbers, or stand for more than ten times as many rows, are
+            scaled to as many rows as there are and rounded at random, to their values
+            on average.
 
         Returns
         -------
@@ -241,6 +247,7 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
             self.transformer, self.outlier_score, self.n_features_in_
         )
         random_state = check_random_state(self.random_state)
+        X = in_order(repeated(X, sample_weight, random_state))
         # On all rows: unlike a covariance, a network hardly learns a few outliers.
         self.transformers_ = self._fitted(transformer, X, random_state)
         views = self._views(X, self.transformers_)

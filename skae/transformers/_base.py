@@ -15,6 +15,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 
 from skae._sklearn import (
+    _check_sample_weight,
     _fit_context,
     check_array,
     check_is_fitted,
@@ -53,6 +54,7 @@ from skae.transformers._onnx import OnnxMixin
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
 from skae.transformers._truncate import OrderedMixin
+from skae.transformers._weights import in_order, repeated
 
 
 class BaseAutoencoder(
@@ -69,7 +71,7 @@ class BaseAutoencoder(
     _parameter_constraints: dict = COMMON_CONSTRAINTS
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit the model to X.
 
         Ctrl-C ends the training after the batch at hand, with a `ConvergenceWarning`:
@@ -87,6 +89,11 @@ class BaseAutoencoder(
             read in parts where they are 256 MB or more in float32.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts: 2 is the row twice, 0 its absence. Weights that
+            are no whole numbers, or stand for more than ten times as many rows, are
+            scaled to as many rows as there are and rounded at random, to their values
+            on average.
 
         Returns
         -------
@@ -94,10 +101,11 @@ class BaseAutoencoder(
             The fitted transformer.
         """
         goes_on = self.warm_start and hasattr(self, "net_")
-        return self._fit(X, self.net_ if goes_on else None, is_incremental=False)
+        previous = self.net_ if goes_on else None
+        return self._fit(X, sample_weight, previous, is_incremental=False)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one pass over the rows of X.
 
         The first rows set centre, scale and initial model. Until there are 20 different
@@ -117,13 +125,16 @@ class BaseAutoencoder(
             The next rows.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`.
 
         Returns
         -------
         self : object
             The transformer, fitted to all rows so far.
         """
-        return self._fit(X, getattr(self, "net_", None), is_incremental=True)
+        previous = getattr(self, "net_", None)
+        return self._fit(X, sample_weight, previous, is_incremental=True)
 
     def transform(self, X):
         """Encode X.
@@ -247,7 +258,7 @@ class BaseAutoencoder(
     def score_samples(self, X):
         """Return the score of each row."""
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, sample_weight=None):
         """Mean of `score_samples`.
 
         An autoencoder's, minus a loss, rises with `n_components` as PCA's explained
@@ -259,6 +270,8 @@ class BaseAutoencoder(
             Rows.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the mean.
 
         Returns
         -------
@@ -277,7 +290,10 @@ class BaseAutoencoder(
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return float(xp.mean(scores))
+        if sample_weight is None:
+            return float(xp.mean(scores))
+        weight = _check_sample_weight(sample_weight, np.empty((scores.shape[0], 0)))
+        return float(np.average(as_tensor(scores).numpy(force=True), weights=weight))
 
     @property
     def encoder_(self):
@@ -333,7 +349,7 @@ class BaseAutoencoder(
 
     # Shared by the public methods.
 
-    def _fit(self, X, previous, *, is_incremental):
+    def _fit(self, X, sample_weight, previous, *, is_incremental):
         """Go on from the net `previous`, or fit a new one if it is None."""
         device = resolve_device(self.device)
         # One integer from the user's generator: each part of a fit derives its own.
@@ -350,6 +366,8 @@ class BaseAutoencoder(
                 ),
             )
             self._check_parameters()
+            X = repeated(X, sample_weight, np.random.RandomState(seed))
+            X = X if is_incremental else in_order(X)
             if previous is None:
                 X = first_rows(self, X)
             start = Start(X.shape[0])
