@@ -57,6 +57,8 @@ class AugmentedBatches:
         Of training rows; half as many of them are taken at a time.
     """
 
+    # Without gradients, whose graph would keep the hidden values of all rows.
+    @torch.no_grad()
     def __init__(self, model: LatentModel, batches: ResidentBatches):
         self.model = model
         size = max(1, batches.size // 2)
@@ -67,7 +69,7 @@ class AugmentedBatches:
         # Of training rows, before the encoder moves: the decoder does not move, so that
         # they remain codes of its surface.
         codes = [model.encode(x).mean for x, *_ in self.rows.chunks(CHUNK)]
-        self.codes = torch.cat(codes).detach()  # (n, k)
+        self.codes = torch.cat(codes)  # (n, k)
 
     def __len__(self) -> int:
         return len(self.batches)
