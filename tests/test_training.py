@@ -1583,3 +1583,21 @@ def outputs_of(model, X):
         model.sample(5, random_state=0),
         *(value.clone().numpy() for value in state.values()),
     ]
+
+
+def test_codes_of_all_rows_keep_no_graph(curved, monkeypatch):
+    init = _encoder_phase.AugmentedBatches.__init__
+    kept = []
+
+    def watched(self, model, batches):
+        def keep(tensor):
+            kept.append(tensor)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            init(self, model, batches)
+
+    monkeypatch.setattr(_encoder_phase.AugmentedBatches, "__init__", watched)
+    model = AutoencoderTransformer(2, **{**LEARNS, "max_iter": 30}).fit(curved)
+    assert model.best_iter_ > 0  # so that there was such a phase
+    assert not kept
