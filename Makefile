@@ -1,8 +1,9 @@
 # make demo | test | lint     in a virtual environment that is made when missing
 # make test-clients           scikit-learn's own tests and libraries around it, in another
 #                             environment, and why some tests are skipped
-# make stress                 200 interrupted fits, 100 processes that are killed
-# make fuzz                   10,000 random cases of the laws in tests/test_fuzz.py
+# make stress                 200 interrupted fits, 700 processes that are killed
+# make fuzz                   10,000 random cases of the laws in tests/test_fuzz.py, and
+#                             1,700 changed bits and 1,700 cut files
 # make audit                  known vulnerabilities and licences of what is installed
 # make test-oldest            in another one, with the oldest promised dependencies
 # make test PYTHON=python3.12 made with another Python
@@ -40,7 +41,7 @@ stress: $(installed)
 # Other cases with SEED=1, 2, ...
 SEED ?= 0
 fuzz: $(installed)
-	SKAE_SEED=$(SEED) $(run) -m pytest tests/test_fuzz.py --numprocesses auto \
+	SKAE_SEED=$(SEED) $(run) -m pytest tests/test_fuzz.py tests/test_files.py --numprocesses auto \
 		--hypothesis-profile=fuzz
 
 audit: $(installed)
