@@ -134,9 +134,13 @@ def test_the_order_of_few_rows_is_of_no_account(estimator, iris):
     assert_array_equal(found.score_samples(iris), truth.score_samples(iris))
 
 
-def test_few_rows_are_sorted_by_their_values(iris):
+def test_the_order_of_few_rows_is_their_own(iris):
     rows = in_order(np.flip(iris, 0).copy())
-    assert rows.tolist() == sorted(iris.tolist())
+    assert_array_equal(rows, in_order(iris))
+    assert sorted(rows.tolist()) == sorted(iris.tolist())
+    # None of their values, and the same in float32.
+    assert np.abs(np.corrcoef(rows.T, np.arange(150))[-1, :-1]).max() < 0.3
+    assert_array_equal(in_order(iris.astype(np.float32)), rows.astype(np.float32))
     many = np.repeat(iris, 2, axis=0)
     assert in_order(many) is many
 
