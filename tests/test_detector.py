@@ -23,6 +23,7 @@ from skae.detection._distances import (
     QuadraticDistance,
     most_concentrated,
 )
+from skae.transformers._weights import in_order
 
 
 def linear(n_components=8):
@@ -489,7 +490,7 @@ def test_missing_entries_are_taken_where_the_transformer_takes_them(curved, scor
     if score == "distances":
         parts = model.explain(X)
         np.testing.assert_allclose(parts.sum(1), -scores)
-        filled = model.transformers_[0].impute(X)
+        filled = model.transformers_[0].impute(in_order(X))
         near = model._fitted_score._near._rows[:, :8]
         assert_array_equal(near, filled)
     with pytest.raises(ValueError, match="NaN"):

@@ -517,7 +517,7 @@ def test_some_rows_are_as_among_all_rows(case):
         if name == "score_samples" and isinstance(model, AutoencoderTransformer):
             with np.errstate(over="ignore"):
                 size = max(size, np.nanmax(np.square(case.rows)))
-            size = min(size, np.finfo(np.float64).max)
+        size = min(size, np.finfo(np.float64).max)
         np.testing.assert_allclose(
             found[name], values[some], rtol=exact, atol=exact * size, err_msg=name
         )

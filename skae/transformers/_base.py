@@ -54,7 +54,7 @@ from skae.transformers._onnx import OnnxMixin
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
 from skae.transformers._truncate import OrderedMixin
-from skae.transformers._weights import in_order, repeated
+from skae.transformers._weights import repeated
 
 
 class BaseAutoencoder(
@@ -367,7 +367,6 @@ class BaseAutoencoder(
             )
             self._check_parameters()
             X = repeated(X, sample_weight, np.random.RandomState(seed))
-            X = X if is_incremental else in_order(X)
             if previous is None:
                 X = first_rows(self, X)
             start = Start(X.shape[0])

@@ -27,6 +27,7 @@ from skae.transformers._likelihood_spec import (
     make_likelihood,
 )
 from skae.transformers._parameters import is_ratio, orders_latents
+from skae.transformers._weights import in_order
 
 # Rows or features from which automatic layers are twice as wide: images and large
 # tables gain by it, others take twice as long for nothing (docs/defaults.md).
@@ -60,6 +61,7 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
     X (n, d) is in data units; `previous` is the net of the fit that goes on, or None.
     """
     X = as_tensor(X)
+    X = X if is_incremental else in_order(X)
     if previous is None:
         units = units_of(X, likelihood, device)
         rows = make_rows(X, units, device)

@@ -1,0 +1,99 @@
+"""Seconds and memory as tables grow, and models that are served elsewhere."""
+
+from throughput import MODELS
+
+from docs_sections.markdown import fixed, made_by, prose, section, table
+
+_MB, _MIB = 1e6, 2**20
+
+
+def throughput(results: dict) -> str:
+    results = results["throughput"]
+    rows = results["rows"]
+    powers = {(s["model"], s["n_features"]): s["power"] for s in results["slopes"]}
+    widths = sorted({row["n_features"] for row in rows})
+    return section(
+        made_by(results),
+        prose("""
+            Default fits of made rows, each in a process of its own. The memory is the
+            largest beyond the packages and the rows, which are float32. Both axes of
+            the plot are logarithmic.
+        """),
+        "![Seconds and memory of fits](../benchmarks/results/throughput.png)",
+        _growth(rows),
+        prose("""
+            Seconds grow with a power of the rows, here between the two largest tables
+            of each width; one is linear. A fit has at most 10,000 steps by default.
+        """),
+        table(
+            ("features", *MODELS),
+            [
+                (f"{d:,}", *(fixed(powers.get((m, d)), 2) for m in MODELS))
+                for d in widths
+            ],
+        ),
+    )
+
+
+def _growth(rows: list[dict]) -> str:
+    found = {(r["n_rows"], r["n_features"], r["model"]): r for r in rows}
+    sizes = sorted({key[:2] for key in found}, key=lambda size: (size[1], size[0]))
+    lines = []
+    for n, d in sizes:
+        own = [found[n, d, model] for model in MODELS]
+        seconds = [fixed(row["fit_seconds"], 2) for row in own]
+        memory = [fixed(row["memory"] / _MB, 0) for row in own]
+        lines.append(
+            (f"{n:,} x {d:,}", *seconds, f"{own[0]['size'] / _MB:.0f}", *memory)
+        )
+    header = ("rows x features", *(f"{m}, s" for m in MODELS), "X, MB")
+    return table((*header, *(f"{m}, MB" for m in MODELS)), lines)
+
+
+def streams(results: dict) -> str:
+    results = results["streams"]
+    speed, large = results["speed"], results["large"]
+    errors = speed["errors"]
+    return section(
+        made_by(results),
+        prose(f"""
+            A memory map of {speed["n_rows"]:,} x {speed["n_features"]:,} rows in
+            float32 trains {speed["ratio"]:.2f} times as many rows a second as the same
+            rows in memory, the median of turns. Ten epochs have an error of new rows of
+            {errors["disk"]:.4f}, in memory {errors["memory"]:.4f}.
+        """),
+        prose(f"""
+            Two epochs over a file of {large["gigabytes"]:.0f} GB, {large["n_rows"]:,} x
+            {large["n_features"]:,}, take {large["seconds"] / 60:.0f} minutes and
+            {large["memory"] / _MIB:.0f} MiB beyond the packages, of the process and of
+            files together.
+        """),
+    )
+
+
+def serving(results: dict) -> str:
+    results = results["onnx_environment"]
+    names = {"onnxruntime": "onnxruntime alone", "skae": "skae"}
+    lines = [
+        (
+            title,
+            f"{results[name]['packages_bytes'] / _MIB:,.0f}",
+            f"{results[name]['file_bytes'] / 1024:,.0f}",
+            fixed(results[name]["import_s"], 2),
+            fixed(results[name]["answer_s"], 2),
+        )
+        for name, title in names.items()
+    ]
+    return section(
+        "Made by `python benchmarks/onnx_environment.py`.",
+        prose("""
+            A scaler, an autoencoder and a logistic regression for digits, as an ONNX
+            file in an environment of onnxruntime, and as a pickle in one of skae. The
+            seconds are those of a new process; labels are the same. Milliseconds of a
+            row are printed by `docs/gallery/serve_with_onnx.py`.
+        """),
+        table(
+            ("environment", "packages, MiB", "file, KiB", "import, s", "answer, s"),
+            lines,
+        ),
+    )
