@@ -186,15 +186,22 @@ def test_a_split_parts_the_rows(streamed):
     found = [*numbers(torch.cat([b.x for b in train.chunks(64)]), rows)]
     found += numbers(valid.gathered(), rows)
     assert sorted(found) == list(range(1111))
-    assert valid.n_rows == pytest.approx(0.2 * 1111, abs=64)
+    assert valid.n_rows == pytest.approx(0.2 * 1111, abs=rows.run)
     assert train.n_rows == 1111 - valid.n_rows
     again = rows.split(0.2, seed=0)[1]
     assert torch.equal(again.gathered(), valid.gathered())
 
 
+@both
+def test_few_rows_of_many_features(estimator, curved, tmp_path, all_stream):
+    X = curved[:25]
+    model = estimator(2, **SMALL).fit(on_disk(X, tmp_path))
+    assert len(model.validation_loss_curve_) and np.isfinite(model.score(X))
+
+
 def test_validation_rows_in_memory_are_few(streamed, monkeypatch):
     monkeypatch.setattr("skae.data._streamed_rows._MOST_VALIDATION", 8 * 130)
-    assert streamed[0].split(0.5, seed=0)[1].n_rows == 128
+    assert 110 < streamed[0].split(0.5, seed=0)[1].n_rows <= 130
 
 
 def test_samples(streamed):

@@ -17,7 +17,8 @@ from skae.data._streams import MANY_FEATURES, Stream
 from skae.nn._units import Units
 
 # Rows that are read together, in their order: from a disk single ones take as long.
-_RUN = 64
+# Few rows of many features are as many runs at least, of which some are held out.
+_RUN, _LEAST_RUNS = 64, 100
 
 # Elements of the runs that are permuted together, and batches of them at least.
 _BUFFER, _BATCHES = 2**24, 4
@@ -41,7 +42,9 @@ class StreamedRows:
     Attributes
     ----------
     runs : Tensor of shape (r,)
-        Numbers of the runs of rows, each of 64 but the last one.
+        Numbers of the runs, each of `run` rows but the last one.
+    run : int
+        Rows of a run.
     """
 
     completed = None  # entries that are missing are refused
@@ -49,13 +52,16 @@ class StreamedRows:
 
     def __init__(self, source: Stream, units: Units, device: torch.device):
         self.source, self.units, self.device = source, units, device
-        self.runs = torch.arange(-(-len(source) // _RUN))
+        self.run = max(1, min(_RUN, len(source) // _LEAST_RUNS))
+        self.runs = torch.arange(-(-len(source) // self.run))
 
     @property
     def n_rows(self) -> int:
-        last = len(self.source) // _RUN  # a shorter run, if there is one
-        n_short = int((self.runs == last).sum()) * (_RUN - len(self.source) % _RUN)
-        return len(self.runs) * _RUN - n_short
+        last = len(self.source) // self.run  # a shorter run, if there is one
+        n_short = int((self.runs == last).sum()) * (
+            self.run - len(self.source) % self.run
+        )
+        return len(self.runs) * self.run - n_short
 
     def __len__(self) -> int:
         return self.n_rows
@@ -76,8 +82,8 @@ class StreamedRows:
     def _raw(self, runs: Tensor) -> Tensor:
         """Rows (m, d) of these runs in data units."""
         n = len(self.source)
-        starts = [run * _RUN for run in runs.tolist()]
-        return self.source.gather([(i, min(i + _RUN, n)) for i in starts])
+        starts = [run * self.run for run in runs.tolist()]
+        return self.source.gather([(i, min(i + self.run, n)) for i in starts])
 
     def _resident(self, rows: Tensor) -> ResidentRows:
         return ResidentRows(rows, self.units, self.device)
@@ -108,14 +114,14 @@ class StreamedRows:
 
     def exact_chunks(self) -> Iterator[Tensor]:
         """Standardized rows in float64."""
-        n_runs = max(1, _EXACT_ELEMENTS // (_RUN * self.n_features))
+        n_runs = max(1, _EXACT_ELEMENTS // (self.run * self.n_features))
         for runs in self.runs.split(n_runs):
             for X in exact_split(self._raw(runs)):
                 yield self.units.to_net(X.to(self.device, torch.float64))
 
     def chunks(self, size: int) -> Iterator[Batch]:
         """All rows, in their order within chunks; some chunks may be shorter."""
-        for runs in self.runs.split(max(1, size // _RUN)):
+        for runs in self.runs.split(max(1, size // self.run)):
             yield from Batch(self._read(runs)).split(size)
 
     def _read(self, runs: Tensor) -> Tensor:
@@ -145,13 +151,13 @@ class StreamedRows:
         generator = torch.Generator().manual_seed(seed + 1)
         # Whole runs, four times as many rows as are taken.
         order = torch.randperm(len(self.runs), generator=generator)
-        rows = self._raw(self.runs[order[: -(-4 * n // _RUN)]])
+        rows = self._raw(self.runs[order[: -(-4 * n // self.run)]])
         chosen = torch.randperm(len(rows), generator=generator)[:n]
         return self._resident(rows[chosen])
 
     def first(self, n: int) -> ResidentRows:
         """The first `n` rows, or as many as there are."""
-        return self._resident(self._raw(self.runs[: -(-n // _RUN)])[:n])
+        return self._resident(self._raw(self.runs[: -(-n // self.run)])[:n])
 
     def split(self, fraction: float, seed: int) -> tuple["StreamedRows", ResidentRows]:
         """Training rows, and validation rows in memory.
@@ -161,7 +167,7 @@ class StreamedRows:
         generator = torch.Generator().manual_seed(seed)
         n_runs = len(self.runs)
         order = self.runs[torch.randperm(n_runs, generator=generator)]
-        most = max(1, _MOST_VALIDATION // (_RUN * self.n_features))
+        most = max(1, _MOST_VALIDATION // (self.run * self.n_features))
         n_valid = min(max(1, round(n_runs * fraction)), most, n_runs - 1)
         valid = self._raw(order[:n_valid])
         return self._part(order[n_valid:]), self._resident(valid)
@@ -187,7 +193,9 @@ class StreamedBatches:
         n_rows = max(_BATCHES * self.size, _BUFFER // self.rows.n_features)
         # Of about one size, so that the last one has whole batches too.
         parts = runs.tensor_split(max(1, self.rows.n_rows // n_rows))
-        left = torch.empty(0, self.rows.n_features, device=self.rows.device)
+        left = torch.empty(
+            (0, self.rows.n_features), dtype=torch.float32, device=self.rows.device
+        )
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(self.rows._read, parts[0])
             for following in (*parts[1:], None):
