@@ -310,11 +310,10 @@ def test_a_shorter_file_is_refused(content, tmp_path_factory, data):
     is_refused(content[:size], tmp_path_factory.getbasetemp())
 
 
-def signed(values, arrays=None, **more):
+def signed(values, arrays=None):
     """A file with a right checksum, whatever is in it."""
-    zeros = "0" * 64
     text = values if isinstance(values, str) else json.dumps(values)
-    metadata = {"skae": text, "sha256": zeros} | more
+    metadata = {"skae": text, "sha256": "0" * 64}
     content = to_safetensors(arrays or {"a": np.zeros(1)}, metadata)
     return with_checksum(content)
 
@@ -363,32 +362,27 @@ def test_malicious_files_are_refused(name, tmp_path):
     is_refused(MALICIOUS[name], tmp_path)
 
 
+def with_header(content, **arrays):
+    """A file with other entries of arrays in its header, and a right checksum."""
+    n = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + n])
+    for name, changed in arrays.items():
+        header[name] |= changed
+    header["__metadata__"]["sha256"] = "0" * 64
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return with_checksum(len(text).to_bytes(8, "little") + text + content[8 + n :])
+
+
 @pytest.mark.parametrize("dtype", ["F32", "I8", "F128", 3])
 @pytest.mark.parametrize("offsets", [[0, 8], [0, 4], [4, 12], [0, 2**60], [-8, 0]])
 def test_wrong_dtypes_and_offsets_are_refused(dtype, offsets, tmp_path):
-    content = signed(of(None), sha256="0" * 64)
-    n = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + n])
-    header["a"] |= {"dtype": dtype, "data_offsets": offsets}
-    header["__metadata__"]["sha256"] = "0" * 64
-    text = json.dumps(header, separators=(",", ":")).encode()
-    is_refused(
-        with_checksum(len(text).to_bytes(8, "little") + text + content[8 + n :]),
-        tmp_path,
-    )
+    changed = {"dtype": dtype, "data_offsets": offsets}
+    is_refused(with_header(signed(of(None)), a=changed), tmp_path)
 
 
 def test_overlapping_arrays_are_refused(tmp_path):
     content = signed(of(None), {"a": np.zeros(2), "b": np.zeros(2)})
-    n = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + n])
-    header["b"]["data_offsets"] = header["a"]["data_offsets"]
-    header["__metadata__"]["sha256"] = "0" * 64
-    text = json.dumps(header, separators=(",", ":")).encode()
-    is_refused(
-        with_checksum(len(text).to_bytes(8, "little") + text + content[8 + n :]),
-        tmp_path,
-    )
+    is_refused(with_header(content, b={"data_offsets": [0, 16]}), tmp_path)
 
 
 def test_a_later_format_is_refused(tmp_path):
