@@ -373,16 +373,41 @@ def with_header(content, **arrays):
     return with_checksum(len(text).to_bytes(8, "little") + text + content[8 + n :])
 
 
-@pytest.mark.parametrize("dtype", ["F32", "I8", "F128", 3])
-@pytest.mark.parametrize("offsets", [[0, 8], [0, 4], [4, 12], [0, 2**60], [-8, 0]])
-def test_wrong_dtypes_and_offsets_are_refused(dtype, offsets, tmp_path):
-    changed = {"dtype": dtype, "data_offsets": offsets}
-    is_refused(with_header(signed(of(None)), a=changed), tmp_path)
+WEIGHT = "estimator.net_.state.encoder.hidden.0.weight"  # 8 x 4, F32
 
 
-def test_overlapping_arrays_are_refused(tmp_path):
-    content = signed(of(None), {"a": np.zeros(2), "b": np.zeros(2)})
-    is_refused(with_header(content, b={"data_offsets": [0, 16]}), tmp_path)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dtype": "I32"},
+        {"dtype": "F16"},
+        {"dtype": "F128"},
+        {"dtype": 3},
+        {"shape": [4, 8]},
+        {"shape": [8, 5]},
+        {"shape": [2**40, 2**40]},
+        {"data_offsets": [0, 2**60]},
+        {"data_offsets": [-8, 120]},
+        {"data_offsets": [128, 0]},
+    ],
+    ids=str,
+)
+def test_wrong_dtypes_shapes_and_offsets_are_refused(changed, content, tmp_path):
+    is_refused(with_header(content, **{WEIGHT: changed}), tmp_path)
+
+
+def test_overlapping_arrays_are_refused(content, tmp_path):
+    name = "estimator.net_.state.decoder.hidden.0.bias"
+    n = int.from_bytes(content[:8], "little")
+    start, _ = json.loads(content[8 : 8 + n])[WEIGHT]["data_offsets"]
+    overlapping = {"data_offsets": [start, start + 32]}
+    is_refused(with_header(content, **{name: overlapping}), tmp_path)
+
+
+def test_the_file_without_these_changes_is_read(content, tmp_path):
+    path = tmp_path / "same"
+    path.write_bytes(with_header(content))
+    assert skae.load(path).n_components == 2
 
 
 def test_a_later_format_is_refused(tmp_path):

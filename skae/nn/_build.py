@@ -180,8 +180,17 @@ def load_model(config: dict, state: dict, given: dict | None = None) -> LatentMo
     # Of the weights that are about to be replaced.
     with drawing_from(torch.Generator(), all_of_torch=True):
         model = build_model(config, given)
+    _check_numbers(model, state)
     model.load_state_dict(state, assign=True)  # whatever the default dtype is
     return model.eval()
+
+
+def _check_numbers(model: LatentModel, state: dict) -> None:
+    """Raise where a tensor has integers in the place of floats, or the reverse."""
+    for name, value in model.state_dict().items():
+        found = state.get(name, value)
+        if found.is_floating_point() != value.is_floating_point():
+            raise ValueError(f"{name} is of {found.dtype}, not of {value.dtype}.")
 
 
 def _part(name: str, config: dict, given: dict):
