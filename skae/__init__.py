@@ -2,7 +2,7 @@
 
 The names below are the public ones; `skae.model_selection`, `skae.nn.architectures`,
 `skae.nn.likelihoods`, `skae.nn.penalties` and `skae.nn.priors` hold more. Imports run
-one way: folders of users -> training -> data -> nn -> torch.
+one way: folders of users -> training -> io, data -> nn -> torch.
 """
 
 from skae.detection import AutoencoderDetector
