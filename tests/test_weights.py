@@ -67,12 +67,13 @@ def test_of_sparse_rows_that_are_dense_in_parts(curved, weights, monkeypatch):
     assert_array_equal(found.transform(X), truth.transform(X))
 
 
-def test_of_rows_on_disk_are_refused(curved, weights, tmp_path, monkeypatch):
+def test_of_rows_on_disk_take_them_to_memory(curved, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(_streams, "_LEAST_BYTES", 0)
     np.save(tmp_path / "X.npy", curved)
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
-    with pytest.raises(ValueError, match="sample_weight needs rows in memory"):
-        AE(2, **SMALL).fit(X, sample_weight=weights)
+    found = AE(2, **SMALL).fit(X, sample_weight=weights)
+    truth = AE(2, **SMALL).fit(curved, sample_weight=weights)
+    assert_array_equal(found.transform(curved), truth.transform(curved))
 
 
 def test_of_partial_fit(curved, weights):

@@ -362,7 +362,10 @@ class BaseAutoencoder(
             frame, X = (
                 X,
                 self._validate(
-                    X, reset=previous is None, may_stream=not is_incremental
+                    X,
+                    reset=previous is None,
+                    is_dense=is_incremental,
+                    is_in_memory=is_incremental or sample_weight is not None,
                 ),
             )
             self._check_parameters()
@@ -401,17 +404,20 @@ class BaseAutoencoder(
         is_wide = self.transform_layers == "all"
         return self.n_components_ + (n_hidden(self.net_.module_) if is_wide else 0)
 
-    def _validate(self, X, *, reset, may_stream=True):
-        """Rows (n, d) as a finite C-ordered array; NaN where it may be missing. Those
-        that are read from disk in parts, or dense in parts, are a `Stream`."""
+    def _validate(self, X, *, reset, is_dense=False, is_in_memory=False):
+        """Rows (n, d) as a finite C-ordered array; NaN where it may be missing.
+
+        Sparse rows, unless it `is_dense`, and rows on disk, unless it `is_in_memory`,
+        are a `Stream` where they are many and complete.
+        """
         # A fitted model takes what it was fitted for, whatever `allow_nan` is now.
         takes_nan = self.allow_nan if reset else self.net_.module_.imputer is not None
         if issparse(X):
             X = validated_sparse(self, X, takes_nan=takes_nan, reset=reset)
-            is_dense = is_small(X) or takes_nan or not may_stream
+            is_dense = is_dense or takes_nan or is_small(X)
             return X.toarray() if is_dense else SparseStream(X)
-        stream = stream_of(flat_rows(X, self.sample_shape)) if may_stream else None
-        if stream is not None and (reset or not takes_nan):
+        stream = stream_of(flat_rows(X, self.sample_shape))
+        if stream is not None and not (is_in_memory or takes_nan):
             return validated_stream(self, stream, reset=reset)
         return validated(self, X, takes_nan=takes_nan, reset=reset)
 

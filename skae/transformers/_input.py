@@ -51,18 +51,7 @@ def validated_sparse(estimator, X, *, takes_nan: bool, reset: bool):
 
 
 def validated_stream(estimator, stream: Stream, *, reset: bool) -> Stream:
-    """Rows (n, d) that are read in parts; whether they are finite is seen then.
-
-    Raises
-    ------
-    ValueError
-        If their number of features is not that of the fit, or `allow_nan` is set.
-    """
-    if estimator.allow_nan and reset:
-        raise ValueError(
-            "allow_nan=True needs rows in memory; X is read from disk in parts. Fit to "
-            "a part of its rows, numpy.array(X[:100_000]) say."
-        )
+    """Rows (n, d) that are read in parts; whether they are finite is seen then."""
     validate_data(estimator, stream.empty, ensure_min_samples=0, reset=reset)
     return stream
 

@@ -39,7 +39,7 @@ def repeated(X, sample_weight, random_state):
 
     Parameters
     ----------
-    X : array or Stream of shape (n, d)
+    X : array or SparseStream of shape (n, d)
     sample_weight : array-like of shape (n,), float or None
         None leaves the rows as they are.
     random_state : RandomState
@@ -49,15 +49,10 @@ def repeated(X, sample_weight, random_state):
     Raises
     ------
     ValueError
-        If there is not a weight for each row, one is negative, or all are zero; or if
-        the rows are on disk.
+        If there is not a weight for each row, one is negative, or all are zero.
     """
     if sample_weight is None:
         return X
-    if isinstance(X, Stream) and not isinstance(X, SparseStream):
-        raise ValueError(
-            "sample_weight needs rows in memory; X is read from disk in parts."
-        )
     weight = _check_sample_weight(
         sample_weight,
         np.empty((X.shape[0], 0)),
