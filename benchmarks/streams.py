@@ -1,12 +1,13 @@
 """Rows on disk beside rows in memory: rows a second, memory, and error.
 
-``--speed`` trains on a file that fits into memory, from the disk and from memory in
-turns, and compares rows a second and the error of new rows. ``--large GB`` makes a
-sparse file of so many gigabytes and trains for two epochs; the memory is the largest
-that the process had of its own and of files, beyond the packages.
+"speed" trains on a file that fits into memory, from the disk and from memory in turns,
+and compares rows a second and the error of new rows. "large" makes a sparse file of 20
+GB and trains for two epochs; the memory is the largest that the process had of its own
+and of files, beyond the packages.
 """
 
 import argparse
+import json
 import multiprocessing
 import tempfile
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from reporting import RESULTS, environment, print_table, write_json
+from reporting import RESULTS, environment, write_json
 from throughput import forget_peak, make_rows, peak_memory
 
 from skae import AutoencoderTransformer
@@ -105,21 +106,27 @@ def _fit_large(path: str) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = ["speed", "large"]
+    parser.add_argument("parts", nargs="*", default=names, help="speed, large or both")
     parser.add_argument("--speed", type=int, nargs=2, default=(200_000, 500))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", type=float, default=20.0, metavar="GB")
     parser.add_argument("--features", type=int, default=1000, help="of the large file")
     parser.add_argument("--output", type=Path, default=RESULTS / "streams.json")
     arguments = parser.parse_args()
-    content = {"environment": environment()}
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        content["speed"] = compare(*arguments.speed, arguments.rounds, folder)
-        print(content["speed"], flush=True)
+    parts = {
+        "speed": lambda folder: compare(*arguments.speed, arguments.rounds, folder),
+        "large": lambda folder: fit_large(arguments.large, arguments.features, folder),
+    }
+    content = {}
+    if arguments.output.exists():  # each part is as it was last measured
+        content = json.loads(arguments.output.read_text())
+    for name in arguments.parts:
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            found = parts[name](folder)
+        content[name] = {"environment": environment()} | found
         write_json(arguments.output, content)
-        content["large"] = fit_large(arguments.large, arguments.features, folder)
-    write_json(arguments.output, content)
-    large = content["large"]
-    print_table(tuple(large), [tuple(large.values())])
+        print(found, flush=True)
 
 
 if __name__ == "__main__":

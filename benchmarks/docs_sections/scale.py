@@ -55,7 +55,7 @@ def streams(results: dict) -> str:
     speed, large = results["speed"], results["large"]
     errors = speed["errors"]
     return section(
-        made_by(results),
+        made_by(speed, large),
         prose(f"""
             A memory map of {speed["n_rows"]:,} x {speed["n_features"]:,} rows in
             float32 trains {speed["ratio"]:.2f} times as many rows a second as the same

@@ -197,25 +197,30 @@ class StreamedBatches:
             (0, self.rows.n_features), dtype=torch.float32, device=self.rows.device
         )
         with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self.rows._read, parts[0])
+            coming = pool.submit(self._buffer, parts[0], self._order_of(parts[0]))
             for following in (*parts[1:], None):
                 x = coming.result()
                 if following is not None:
-                    coming = pool.submit(self.rows._read, following)
-                order = self._permutation(len(x))
+                    order = self._order_of(following)
+                    coming = pool.submit(self._buffer, following, order)
                 # The rows that the buffer before left come first.
                 n_first = min(self.size - len(left), len(x))
-                left = torch.cat([left, x[order[:n_first]]])
+                left = torch.cat([left, x[:n_first]])
                 if len(left) < self.size:
                     continue
                 yield Batch(left)
-                *whole, last = order[n_first:].split(self.size)
-                for index in whole:
-                    yield Batch(x[index])
-                left = x[last]
+                *whole, left = x[n_first:].split(self.size)
+                yield from map(Batch, whole)
         if len(left):
-            more = order[: self.size - len(left)]
-            yield Batch(torch.cat([left, x[more]]))
+            yield Batch(torch.cat([left, x[: self.size - len(left)]]))
+
+    def _buffer(self, runs: Tensor, order: Tensor) -> Tensor:
+        """Rows of these runs, in that order."""
+        return self.rows._read(runs)[order]
+
+    def _order_of(self, runs: Tensor) -> Tensor:
+        # Drawn here, since threads would draw in an order of their own.
+        return self._permutation(len(self.rows._part(runs)))
 
     def _permutation(self, n: int) -> Tensor:
         device = self.generator.device
