@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from make_reference_files import FOLDER, results
 from numpy.testing import assert_array_equal
+from packaging.version import parse
 from safetensors.numpy import save as to_safetensors
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -465,6 +466,9 @@ REFERENCES = sorted(FOLDER.glob("format_*/*.safetensors"))
 
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda p: f"{p.parent.name} {p.stem}")
 def test_files_of_earlier_versions_are_read(path):
+    written = read(path)[0]["versions"]["scikit-learn"]
+    if path.stem == "classifier" and parse(sklearn.__version__) < parse(written):
+        pytest.skip(f"it has a classifier of scikit-learn {written}, which is later")
     with warnings.catch_warnings():
         # A classifier of scikit-learn, by the version that wrote it.
         warnings.simplefilter("ignore", InconsistentVersionWarning)
