@@ -36,7 +36,7 @@ run-clients: $(installed)
 	$(run) -m pytest tests/clients -rs --numprocesses auto
 
 stress: $(installed)
-	OMP_NUM_THREADS=1 $(run) tests/stress_interrupts.py
+	OMP_NUM_THREADS=1 $(run) tests/stress_processes.py
 
 # Other cases with SEED=1, 2, ...
 SEED ?= 0

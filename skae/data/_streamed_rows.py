@@ -127,12 +127,9 @@ class StreamedRows:
     def _read(self, runs: Tensor) -> Tensor:
         """Standardized rows (m, d) of these runs, float32, in the order of the file."""
         rows = self._raw(runs.sort().values).to(self.device)
-        # In place where the file has the network's numbers: half as much memory.
-        x = (
-            rows
-            if rows.dtype == torch.float32
-            else torch.empty_like(rows, dtype=torch.float32)
-        )
+        x = rows  # in place, where they are float32: half as much memory
+        if rows.dtype != torch.float32:
+            x = torch.empty_like(rows, dtype=torch.float32)
         for part, X in zip(exact_split(x), exact_split(rows)):
             part.copy_(self.units.to_net(X))
         return x

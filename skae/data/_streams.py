@@ -1,4 +1,4 @@
-"""Rows on disk that are read in parts: memory maps, and arrays of HDF5 or Zarr files.
+"""Rows that are read in parts: memory maps, and arrays of HDF5 or Zarr files.
 
 Pages of a map that a process has touched count as its memory, and one pass over the
 rows touches all. So where the map is of a file, that file is read instead.

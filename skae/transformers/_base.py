@@ -84,9 +84,10 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training rows. Those of a memory map, or of an array of h5py or Zarr, are
-            read in parts where they are 256 MB or more in float32.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. Where they have 256 MB or more in float32, sparse ones are
+            made dense in parts, and those of a memory map, or of an array of h5py or
+            Zarr, are read in parts.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -121,7 +122,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The next rows.
         y : None
             Ignored.
@@ -141,7 +142,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -266,7 +267,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
         y : None
             Ignored.

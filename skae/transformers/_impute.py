@@ -24,7 +24,7 @@ class ImputerMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; NaN marks a missing entry. A row without any value gets the means of
             the features.
         n_imputations : int or None, default=None

@@ -1,7 +1,7 @@
 """Interrupt fits at random moments, and kill processes that write files.
 
-    python tests/stress_interrupts.py [--interrupts 200] [--kills 100] [--saves 200]
-                                      [--fits 200]
+    python tests/stress_processes.py [--interrupts 200] [--kills 100] [--saves 200]
+                                     [--fits 200]
 
 Each interrupted fit must warn and leave a usable model, each checkpoint of skorch must
 load, each file must be the old or the new one, and each fit that is killed and called
