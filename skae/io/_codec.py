@@ -18,6 +18,8 @@ from sklearn.base import BaseEstimator
 # Kinds of numbers that files have: of dates the integers, of text and objects lists.
 _NUMBERS, _DATES, _LISTS = "biuf", "mM", "OU"
 
+_COLLECTIONS = {"tuple": tuple, "set": set, "frozenset": frozenset}
+
 
 class CannotBeWrittenError(TypeError):
     """A value that files do not have."""
@@ -104,7 +106,7 @@ class Writer:
             return value if math.isfinite(value) else {"float": repr(value)}
         if kind is list:
             return self._encode_all(value, path)
-        if kind in (tuple, set, frozenset):
+        if kind in _COLLECTIONS.values():
             return {kind.__name__: self._encode_all(value, path)}
         if kind is dict:
             return {"dict": [self._encode_item(*item, path) for item in value.items()]}
@@ -216,11 +218,32 @@ class Reader:
         if not isinstance(value, dict):
             return value
         (what, content), *_ = value.items()
-        if what == "object":
-            return _make(content, self.decode(value["state"]))
-        if what in ("array", "list"):
-            return self._array(value)
-        return getattr(self, _DECODERS[what])(content)
+        match what:
+            case "object":
+                return _make(content, self.decode(value["state"]))
+            case "array" | "list":
+                return self._array(value)
+            case "tuple" | "set" | "frozenset":
+                return _COLLECTIONS[what](self.decode(content))
+            case "dict":
+                return {self.decode(k): self.decode(v) for k, v in content}
+            case "slice":
+                return slice(*self.decode(content))
+            case "float":
+                return float(content)
+            case "scalar":
+                return self.decode(content)[()]
+            case "tensor":
+                return torch.from_numpy(self.decode(content))
+            case "dtype":
+                return np.dtype(content)
+            case "scalar type":
+                return np.dtype(content).type
+            case "class":
+                return _CLASSES[content].kind
+            case "given":
+                return self.given[content]
+        raise ValueError(f"{what!r} is no kind of value")
 
     def _array(self, value):
         if "list" in value:
@@ -231,58 +254,6 @@ class Reader:
         if value.get("order") == "F":
             array = array.T
         return array.view(value["dtype"]) if "dtype" in value else array
-
-    def _float(self, text):
-        return float(text)
-
-    def _tuple(self, values):
-        return tuple(self.decode(values))
-
-    def _set(self, values):
-        return set(self.decode(values))
-
-    def _frozenset(self, values):
-        return frozenset(self.decode(values))
-
-    def _dict(self, items):
-        return {self.decode(key): self.decode(value) for key, value in items}
-
-    def _slice(self, parts):
-        return slice(*self.decode(parts))
-
-    def _scalar(self, value):
-        return self.decode(value)[()]
-
-    def _tensor(self, value):
-        return torch.from_numpy(self.decode(value))
-
-    def _dtype(self, text):
-        return np.dtype(text)
-
-    def _scalar_type(self, text):
-        return np.dtype(text).type
-
-    def _class(self, name):
-        return _CLASSES[name].kind
-
-    def _given(self, name):
-        return self.given[name]
-
-
-_DECODERS = {
-    "float": "_float",
-    "tuple": "_tuple",
-    "set": "_set",
-    "frozenset": "_frozenset",
-    "dict": "_dict",
-    "slice": "_slice",
-    "scalar": "_scalar",
-    "tensor": "_tensor",
-    "dtype": "_dtype",
-    "scalar type": "_scalar_type",
-    "class": "_class",
-    "given": "_given",
-}
 
 
 def _is_registered(kind: type) -> bool:
