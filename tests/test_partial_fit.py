@@ -83,3 +83,12 @@ def test_few_rows_wait_for_more(estimator, rows):
         assert np.isfinite(model.transform(new)).all()
     together = estimator(3, **SMALL).partial_fit(good[:60])
     np.testing.assert_array_equal(model.transform(new), together.transform(new))
+
+
+def test_a_right_start_is_seldom_called_wrong():
+    """Few rows without structure start a model as good as any other."""
+    X = np.random.default_rng(0).normal(size=(6030, 2))
+    for seed in range(75, 95):
+        model = AutoencoderTransformer(1, batch_size=1000, random_state=seed)
+        # A warning would be an error.
+        model.partial_fit(X[:30]).partial_fit(X[30:])

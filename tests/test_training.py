@@ -469,8 +469,8 @@ def test_automatic_layers_are_wider_for_many_rows_or_features(shape):
 def test_automatic_layers_stay_those_of_the_first_batch(sizes):
     X = np.random.default_rng(0).normal(size=(sum(sizes), 2))
     first, second = np.split(X, sizes[:1])
-    model = AutoencoderTransformer(1, batch_size=1000).partial_fit(first)
-    before = widths_of(model)
+    model = AutoencoderTransformer(1, batch_size=1000, random_state=0)
+    before = widths_of(model.partial_fit(first))
     assert widths_of(model.partial_fit(second)) == before
 
 
