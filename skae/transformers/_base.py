@@ -50,6 +50,7 @@ from skae.transformers._likelihood_spec import (
     check_support,
     draws_noise,
 )
+from skae.transformers._mixed import TableMixin
 from skae.transformers._onnx import OnnxMixin
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
@@ -62,6 +63,7 @@ class BaseAutoencoder(
     ImputerMixin,
     OnnxMixin,
     OrderedMixin,
+    TableMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -168,8 +170,10 @@ class BaseAutoencoder(
 
         Returns
         -------
-        X_original : ndarray of shape (n_samples, n_features)
-            Reconstructed rows, in the units of the training data.
+        X_original : ndarray or dataframe of shape (n_samples, n_features)
+            Reconstructed rows, in the units of the training data. Of a model of a mixed
+            table a dataframe like it: the mode of each category, the median of each
+            number.
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method="inverse_transform")
@@ -182,7 +186,28 @@ class BaseAutoencoder(
             )
         # (n, k): columns of hidden layers, where there are any, follow the code.
         Z = Z[:, : self.n_components_]
-        return self._map_rows(Z, lambda model, code: Decoder(model)(code))
+        rows = self._map_rows(Z, lambda model, code: Decoder(model)(code))
+        return self._decoded(rows)
+
+    def reconstruct(self, X):
+        """Encode and decode X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} or dataframe of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        X_original : ndarray or dataframe of shape (n_samples, n_features)
+            Reconstructed rows, as of `inverse_transform`.
+        """
+        rows = self._validate_rows(X, "reconstruct")
+        n_steps = self._n_code_steps
+        reconstructed = self._map_rows(
+            rows, lambda model, x: Decoder(model)(Encoder(model, n_steps)(x))
+        )
+        return self._decoded(reconstructed, like=X)
 
     def sample(
         self,
@@ -240,20 +265,20 @@ class BaseAutoencoder(
                 f"density={density!r} is not one of {known} of {type(self).__name__}."
             )
         with_noise = draws_noise(self.net_.module_.likelihood, observation_noise)
-        bounds = make_bounds(bounds, self.net_.module_.units)
+        bounds = self._bounds(bounds)
         random_state = check_random_state(random_state)
         draw = self._densities[density or next(iter(self._densities))]
         # (n_samples, k), in the array library of the training rows.
         codes = like(draw(n_samples, random_state), self.mean_)
         if not with_noise:
             rows = self._map_rows(codes, lambda model, code: Decoder(model)(code))
-            return clipped(rows, bounds)
+            return self._decoded(clipped(rows, bounds), draws=random_state)
         # Codes come first, so that a seed draws the same ones with noise and without.
         generator = self._generator(random_state)
         rows = self._map_rows(
             codes, lambda model, code: Decoder(model).sample(code, generator)
         )
-        return clipped(rows, bounds)
+        return self._decoded(clipped(rows, bounds), draws=random_state)
 
     @abstractmethod
     def score_samples(self, X):
@@ -360,17 +385,23 @@ class BaseAutoencoder(
             unchanged_on_failure(self),
             ordinary_torch(),
         ):
+            reset, draws = previous is None, np.random.RandomState(seed)
+            if is_table := self._takes_table(X, reset=reset):
+                # First, so that ranks and levels are those of the weighted rows.
+                X, sample_weight = repeated(X, sample_weight, draws), None
             frame, X = (
                 X,
                 self._validate(
                     X,
-                    reset=previous is None,
+                    reset=reset,
                     is_dense=is_incremental,
                     is_in_memory=is_incremental or sample_weight is not None,
+                    draws=draws,
                 ),
             )
+            frame = X if is_table else frame
             self._check_parameters()
-            X = repeated(X, sample_weight, np.random.RandomState(seed))
+            X = repeated(X, sample_weight, draws)
             if previous is None:
                 X = first_rows(self, X)
             start = Start(X.shape[0])
@@ -405,7 +436,16 @@ class BaseAutoencoder(
         is_wide = self.transform_layers == "all"
         return self.n_components_ + (n_hidden(self.net_.module_) if is_wide else 0)
 
-    def _validate(self, X, *, reset, is_dense=False, is_in_memory=False):
+    def _validate(
+        self,
+        X,
+        *,
+        reset,
+        is_dense=False,
+        is_in_memory=False,
+        for_score=False,
+        draws=None,
+    ):
         """Rows (n, d) as a finite C-ordered array; NaN where it may be missing.
 
         Sparse rows, unless it `is_dense`, and rows on disk, unless it `is_in_memory`,
@@ -413,6 +453,12 @@ class BaseAutoencoder(
         """
         # A fitted model takes what it was fitted for, whatever `allow_nan` is now.
         takes_nan = self.allow_nan if reset else self.net_.module_.imputer is not None
+        if self._takes_table(X, reset=reset):
+            return self._encoded(
+                X, reset=reset, takes_nan=takes_nan, for_score=for_score, draws=draws
+            )
+        if reset:
+            self._table = None
         if issparse(X):
             X = validated_sparse(self, X, takes_nan=takes_nan, reset=reset)
             is_dense = is_dense or takes_nan or is_small(X)
@@ -426,8 +472,9 @@ class BaseAutoencoder(
         """Rows (n, d) for a public method of a fitted model, in their own dtype."""
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method=method)
-        X, model = self._validate(X, reset=False), self.net_.module_
-        tensor, names = as_tensor(X), getattr(self, "feature_names_in_", None)
+        X = self._validate(X, reset=False, for_score=not to_encode)
+        model = self.net_.module_
+        tensor, names = as_tensor(X), self._names_of_features
         if model.imputer is not None:
             check_categories(model.likelihood, tensor, names)
         if to_encode:
@@ -437,10 +484,12 @@ class BaseAutoencoder(
     def _score_rows(self, X):
         """Values (n,) of `_log_density`, in the units of the data; rows that cannot be
         have a density of zero."""
-        X = self._validate_rows(X, "score_samples", to_encode=False)
-        return self._map_rows(
-            X, lambda model, rows: rows_log_density(model, rows, self._log_density)
+        rows = self._validate_rows(X, "score_samples", to_encode=False)
+        scores = self._map_rows(
+            rows, lambda model, rows: rows_log_density(model, rows, self._log_density)
         )
+        # Of the table's own values, not of their quantiles.
+        return scores if self._table is None else scores + self._table.log_slope(X)
 
     def _map_rows(self, X, function):
         """Apply ``function(model, rows)`` by chunks, in the kind and dtype of X."""
@@ -452,6 +501,15 @@ class BaseAutoencoder(
         if self.device != self._device:
             self.net_.to_device(str(resolve_device(self.device)))
             self._device = self.device
+
+    def _bounds(self, bounds):
+        """Range of the values that are drawn or filled in, or None."""
+        if self._table is not None and bounds is not None:
+            raise ValueError(
+                "bounds are for arrays: values of a mixed table are within those of "
+                "the training rows."
+            )
+        return make_bounds(bounds, self.net_.module_.units)
 
     def _generator(self, random_state):
         """A torch generator on the model's device, seeded by one of NumPy's."""
