@@ -1,7 +1,9 @@
 """Dataframes of any package that narwhals knows: their columns as numbers, and back."""
 
 import importlib
+from datetime import datetime, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -152,7 +154,7 @@ class Dates:
 
     def __init__(self, series):
         times = _times_of(series)
-        self.unit = str(times.dtype)
+        self.unit, self.zone = str(times.dtype), _zone_of(series)
         found = times[~np.isnat(times)].astype(np.int64)
         self.origin = int(found.min()) if len(found) else 0
         self.step = int(np.gcd.reduce(found - self.origin)) if len(found) else 0
@@ -163,6 +165,13 @@ class Dates:
         times = _times_of(series).astype(self.unit)
         whole = (times.astype(np.int64) - self.origin) / self.step
         return np.where(np.isnat(times), np.nan, whole)
+
+    def read_values(self, values: list) -> np.ndarray:
+        """Numbers of dates or durations as users write them: objects, or text."""
+        if not self.is_duration:
+            values = [_in_utc(value, self.zone) for value in values]
+        times = np.array(values, dtype=self.unit.split("[")[0]).astype(self.unit)
+        return (times.astype(np.int64) - self.origin) / self.step
 
     def write(self, values: np.ndarray) -> np.ndarray:
         """Dates (n,) of such numbers, NaT of NaN."""
@@ -177,12 +186,36 @@ class Dates:
         return self.unit.startswith("timedelta")
 
 
+def _zone_of(series) -> str | None:
+    return getattr(series.dtype, "time_zone", None)
+
+
+def _in_utc(value, zone: str | None):
+    """A date without time zone, in Coordinated Universal Time where columns have a
+    zone."""
+    if isinstance(value, np.datetime64):
+        return value
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if zone is None or not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=ZoneInfo(zone))
+    return value.astimezone(timezone.utc).replace(tzinfo=None)
+
+
 def _times_of(series) -> np.ndarray:
     """Dates (n,) in Coordinated Universal Time, of NumPy's dtype."""
-    zone = getattr(series.dtype, "time_zone", None)
-    if zone is not None:
+    if _zone_of(series) is not None:
         series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     return series.to_numpy()
+
+
+def from_columns(columns: dict, package: str):
+    """Native dataframe of lists or arrays by name."""
+    import narwhals.stable.v2 as nw
+
+    return nw.from_dict(columns, backend=package).to_native()
 
 
 class Dtypes:
@@ -198,7 +231,8 @@ class Dtypes:
     """
 
     def __init__(self, frame):
-        self.package = frame.implementation.to_native_namespace().__name__
+        package = frame.implementation.to_native_namespace().__name__
+        self.package = package.split(".")[0]
         self.names = list(frame.columns)
         describe = _describe_pandas if self._is_pandas else _describe
         self.dtypes = [describe(frame[name]) for name in self.names]
@@ -220,10 +254,9 @@ class Dtypes:
         """
         import narwhals.stable.v2 as nw
 
-        backend = self.package.split(".")[0]
         series = {
             name: self._cast(
-                nw.new_series(name, _plain(values), backend=backend), dtype
+                nw.new_series(name, _plain(values), backend=self.package), dtype
             )
             for name, values, dtype in zip(self.names, columns, self.dtypes)
         }
@@ -274,7 +307,7 @@ def _describe_pandas(series) -> dict:
 
 
 def _pandas_dtype(described: dict, package: str):
-    pandas = importlib.import_module(package.split(".")[0])
+    pandas = importlib.import_module(package)
     if described["name"] != "category":
         return importlib.import_module("pandas").api.types.pandas_dtype(
             described["name"]

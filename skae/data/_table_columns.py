@@ -17,6 +17,9 @@ _MOST_KNOTS = 1000
 # Digits after the point that are told from rounding.
 _MOST_DECIMALS = 8
 
+# Part of the last digit below which a number is whole.
+_ROUNDING = 1e-6
+
 
 @storable
 class Levels:
@@ -123,14 +126,18 @@ class Levels:
         drawn = generator.choice(len(counts), n, p=counts / counts.sum())
         return self.n_own + drawn
 
-    def probability(self, rows: np.ndarray, low: float, high: float) -> np.ndarray:
-        """Mask (width,) of the columns whose levels lie within a range."""
-        inside = (self.levels >= low) & (self.levels <= high)
-        mask = inside[: self.n_own].astype(float)
-        rest = self.counts[self.n_own :]
+    def within(self, values: np.ndarray, *, is_range: bool) -> np.ndarray:
+        """Fraction (n_columns,) of each column's levels that are among the values, or
+        between the least and the greatest of them."""
+        levels = self.levels
+        inside = np.isin(levels, values)
+        if is_range:
+            inside = (levels >= values.min()) & (levels <= values.max())
+        fractions = inside[: self.n_own].astype(float)
+        rest, counts = inside[self.n_own :], self.counts[self.n_own :]
         if len(rest):
-            mask = np.append(mask, rest[inside[self.n_own :]].sum() / rest.sum())
-        return mask
+            fractions = np.append(fractions, counts[rest].sum() / counts.sum())
+        return fractions
 
 
 @storable
@@ -230,6 +237,24 @@ class Ranks:
         if self.decimals is None:
             return values
         return values.round(self.decimals).clip(self.knots[0], self.knots[-1])
+
+    def quantiles_of(self, low: float, high: float) -> tuple[float, float]:
+        """First and last quantile of the values from `low` to `high` that can be drawn;
+        the last one is below the first where there are none."""
+        knots = self.knots
+        inside = np.flatnonzero((knots >= low) & (knots <= high))
+        is_between = not self.is_discrete and knots[0] <= low <= high <= knots[-1]
+        if not (len(inside) or is_between):
+            return np.inf, -np.inf
+        ends = np.array([low, high], dtype=float)
+        if self.is_discrete:
+            ends = knots[inside[[0, -1]]]
+        first, last = self._interval(ends)
+        at_start, at_end = ends[0] <= knots[0], ends[1] >= knots[-1]
+        return (
+            -np.inf if at_start and low < high else float(first[0]),
+            np.inf if at_end and low < high else float(last[1]),
+        )
 
     def log_slope(self, values: np.ndarray) -> np.ndarray:
         """Logarithm (n,) of how steep the map is at values, zero at missing ones.

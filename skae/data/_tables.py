@@ -84,6 +84,7 @@ class Column:
         elif self.kind == "date":
             self.dates = Dates(series)
         values = self.read(series)
+        self.missing_fraction = float(np.isnan(values).mean())
         n_different = len(np.unique(values[~np.isnan(values)]))
         is_nominal = self.kind in ("categorical", "boolean")
         few = min(MOST_LEVELS, max_categories)
@@ -129,6 +130,26 @@ class Column:
                 f"Column {self.name!r} is {found}, but was {self.kind} in fit."
             )
         return numbers_of(series) if self.dates is None else self.dates.read(series)
+
+    def read_values(self, values: list) -> np.ndarray:
+        """Numbers of values as users write them.
+
+        Raises
+        ------
+        ValueError
+            If they are of another kind.
+        """
+        if self.labels is not None:
+            known = {label: i for i, label in enumerate(self.labels)}
+            return np.array([known.get(value, -1) for value in values], dtype=float)
+        try:
+            if self.dates is not None:
+                return self.dates.read_values(values)
+            return np.array(values, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"Column {self.name!r} is {self.kind}; got {values!r}."
+            ) from error
 
     def write(self, values: np.ndarray):
         """Values of the column's kind from numbers (n,)."""
@@ -263,8 +284,9 @@ class Table:
         groups = [("categorical", span) for column, span in spans if column.is_group]
         return ([("diagonal_gaussian", numbers)] if numbers else []) + groups
 
-    def read(self, X) -> list[np.ndarray]:
-        """Numbers (n,) of each column of a dataframe with the same names.
+    def read(self, X, *, is_partial: bool = False) -> list[np.ndarray]:
+        """Numbers (n,) of each column of a dataframe with the same names, NaN of those
+        that one which `is_partial` lacks.
 
         Raises
         ------
@@ -273,6 +295,10 @@ class Table:
         """
         frame = from_native(X)
         missing = [name for name in self.names if name not in frame.columns]
+        if is_partial:
+            absent, missing = set(missing), []
+        else:
+            absent = set()
         others = [name for name in frame.columns if name not in self.names]
         if missing or others:
             raise ValueError(
@@ -280,10 +306,21 @@ class Table:
                 + (f"\nUnseen at fit time: {', '.join(others)}." if others else "")
                 + (f"\nSeen at fit time: {', '.join(missing)}." if missing else "")
             )
-        return [column.read(frame[column.name]) for column in self.columns]
+        return [
+            np.full(len(frame), np.nan)
+            if column.name in absent
+            else column.read(frame[column.name])
+            for column in self.columns
+        ]
 
     def encode(
-        self, X, *, takes_nan: bool, unknown: str = "missing", generator=None
+        self,
+        X,
+        *,
+        takes_nan: bool,
+        unknown: str = "missing",
+        generator=None,
+        is_partial: bool = False,
     ) -> np.ndarray:
         """Rows (n, width) of a dataframe, float64.
 
@@ -297,6 +334,8 @@ class Table:
             or zeros where none may be missing; the rarest level; an error.
         generator : numpy.random.Generator or None
             Spreads equal numbers over the quantiles that they stand for.
+        is_partial : bool
+            Whether columns may be absent: their values are missing.
 
         Raises
         ------
@@ -304,7 +343,9 @@ class Table:
             If values are missing, or unknown, that may not be.
         """
         encoded = []
-        for column, values in zip(self.columns, self.read(X)):
+        for column, values in zip(
+            self.columns, self.read(X, is_partial=is_partial)
+        ):
             if not takes_nan and np.isnan(values).any():
                 raise ValueError(
                     f"Column {column.name!r} has missing values; they are taken with "
@@ -350,9 +391,12 @@ class Table:
         return self._written(columns, missing, like)
 
     def fill(self, X, rows: np.ndarray, *, generator=None):
-        """The dataframe X (n, c) with its missing values from rows (n, width)."""
+        """The dataframe X (n, c) with its missing values, also of columns that it
+        lacks, from rows (n, width)."""
         columns = []
-        for (column, part), values in zip(self.parts(), self.read(X)):
+        for (column, part), values in zip(
+            self.parts(), self.read(X, is_partial=True)
+        ):
             is_missing = np.isnan(values)
             filled = np.where(
                 is_missing, column.encoder.decode(rows[:, part], generator), values

@@ -34,7 +34,7 @@ from skae.training._interrupts import noting_interrupts, warn_of_interrupt
 from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._checkpoint import open_checkpoint
-from skae.transformers._code_mixture import sample_prior
+from skae.transformers._code_mixture import log_prior, sample_prior
 from skae.transformers._fitting import fit_estimator
 from skae.transformers._impute import ImputerMixin
 from skae.transformers._input import (
@@ -54,6 +54,7 @@ from skae.transformers._mixed import TableMixin
 from skae.transformers._onnx import OnnxMixin
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
+from skae.transformers._table_samples import TableSampler
 from skae.transformers._truncate import OrderedMixin
 from skae.transformers._weights import repeated
 
@@ -217,6 +218,9 @@ class BaseAutoencoder(
         density=None,
         observation_noise=None,
         bounds=None,
+        given=None,
+        missing=False,
+        accept=None,
     ):
         """Draw new rows.
 
@@ -255,6 +259,9 @@ class BaseAutoencoder(
         ----------
         .. [1] Ghosh, P. et al. (2020). From variational to deterministic autoencoders.
            ICLR.
+        .. [2] Cappe, O., Guillin, A., Marin, J. M. and Robert, C. P. (2004). Population
+           Monte Carlo. Journal of Computational and Graphical Statistics, 13(4),
+           907-929.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -267,18 +274,27 @@ class BaseAutoencoder(
         with_noise = draws_noise(self.net_.module_.likelihood, observation_noise)
         bounds = self._bounds(bounds)
         random_state = check_random_state(random_state)
-        draw = self._densities[density or next(iter(self._densities))]
+        density = density or next(iter(self._densities))
+        if self._table is not None:
+            sampler = TableSampler(self, density, with_noise, random_state)
+            return sampler.sample(int(n_samples), given, missing, accept)
+        if given is not None or missing or accept is not None:
+            raise ValueError(
+                "given, missing and accept are for models of a mixed table; this one "
+                "was fitted to an array."
+            )
+        draw = self._densities[density]
         # (n_samples, k), in the array library of the training rows.
         codes = like(draw(n_samples, random_state), self.mean_)
         if not with_noise:
             rows = self._map_rows(codes, lambda model, code: Decoder(model)(code))
-            return self._decoded(clipped(rows, bounds), draws=random_state)
+            return clipped(rows, bounds)
         # Codes come first, so that a seed draws the same ones with noise and without.
         generator = self._generator(random_state)
         rows = self._map_rows(
             codes, lambda model, code: Decoder(model).sample(code, generator)
         )
-        return self._decoded(clipped(rows, bounds), draws=random_state)
+        return clipped(rows, bounds)
 
     @abstractmethod
     def score_samples(self, X):
@@ -518,6 +534,12 @@ class BaseAutoencoder(
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         return generator.manual_seed(seed)
 
+    def _log_density_of_codes(self, codes, density):
+        """Log-densities (n,) of codes (n, k), as an array."""
+        if density == "mixture":
+            return self._code_mixture.log_density(codes).numpy()
+        return log_prior(self.net_.module_, codes).numpy(force=True)
+
     @ordinary_torch()
     def _draw_from_prior(self, n_samples, random_state):
         generator = self._generator(random_state)
@@ -533,4 +555,9 @@ class BaseAutoencoder(
 
 
 # Fitted attributes that not every fit sets.
-_OPTIONAL = {"explained_variance_ratio_", "noise_variance_", "validation_loss_curve_"}
+_OPTIONAL = {
+    "_missing_pattern",
+    "explained_variance_ratio_",
+    "noise_variance_",
+    "validation_loss_curve_",
+}

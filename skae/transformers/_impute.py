@@ -86,6 +86,12 @@ class ImputerMixin:
             return [self._table.fill(frame, rows, generator=draw) for rows in tables]
         return clipped(tables, bounds, keep=X)
 
+    def _imputed_once(self, X, random_state):
+        """Rows X (n, d) with missing entries drawn, one draw of each."""
+        generator = self._generator(random_state)
+        draws = partial(conditional_draws, n_imputations=1, generator=generator)
+        return self._impute(X, draws, 1)[:, 0]
+
     def _impute(self, X, conditional, n_values):
         base_samples = self._imputation_base_samples(self.n_components_, self._seed)
         return self._map_rows(

@@ -1,8 +1,6 @@
 """Mixed tables of a transformer: dataframes in, rows of numbers for the model, and
 dataframes out."""
 
-import numpy as np
-
 from skae._sklearn import _get_feature_names, validate_data
 from skae.data._arrays import as_tensor
 from skae.data._tables import Table, is_table, warn_of_unknown
@@ -61,12 +59,12 @@ class TableMixin:
             warn_of_unknown(table.unknown(X), f"In the score these are {consequence}")
         return table.encode(X, takes_nan=takes_nan, unknown=unknown, generator=draws)
 
-    def _decoded(self, rows, *, like=None, draws=None, missing=None):
+    def _decoded(self, rows, *, like=None):
         """Rows (n, width) as the dataframe that they stand for; of an array, rows."""
         if self._table is None:
             return rows
         rows = as_tensor(rows).double().numpy(force=True)
-        return self._table.decode(rows, generator=draws, missing=missing, like=like)
+        return self._table.decode(rows, like=like)
 
     @property
     def _names_of_features(self):
