@@ -8,10 +8,15 @@ one way: folders of users -> training -> io, data -> nn -> torch.
 from skae.detection import AutoencoderDetector
 from skae.io import load
 from skae.semi_supervised import SemiSupervisedClassifier
-from skae.transformers import AutoencoderTransformer, VAETransformer
+from skae.transformers import (
+    AutoencoderImputer,
+    AutoencoderTransformer,
+    VAETransformer,
+)
 
 __all__ = [
     "AutoencoderDetector",
+    "AutoencoderImputer",
     "AutoencoderTransformer",
     "SemiSupervisedClassifier",
     "VAETransformer",

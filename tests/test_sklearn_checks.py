@@ -14,6 +14,7 @@ import skae
 ESTIMATORS = [
     skae.AutoencoderTransformer(max_iter=10),
     skae.VAETransformer(max_iter=10),
+    skae.AutoencoderImputer(skae.VAETransformer(max_iter=3)),
     skae.AutoencoderDetector(skae.AutoencoderTransformer(max_iter=5)),
     skae.SemiSupervisedClassifier(PCA(), SVC()),
 ]

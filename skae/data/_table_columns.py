@@ -72,7 +72,8 @@ class Levels:
         return np.append(own, rest.sum()) if len(rest) else own
 
     def columns_of(self, values: np.ndarray) -> np.ndarray:
-        """Column (n,) of each value, -1 of an unknown one; NaN must not be among them."""
+        """Column (n,) of each value, none of which is NaN: of a number the nearest
+        level's, -1 of what is no level."""
         order = np.argsort(self.levels)
         if not len(order):
             return np.full(len(values), -1)
@@ -82,10 +83,17 @@ class Levels:
             before = (place - 1).clip(0)
             nearer = values - sorted_levels[before] < sorted_levels[place] - values
             place = np.where(nearer, before, place)
-            known = (values >= sorted_levels[0]) & (values <= sorted_levels[-1])
-        else:
-            known = sorted_levels[place] == values
+        known = self.is_ordered | (sorted_levels[place] == values)
         return np.where(known, np.minimum(order[place], self.n_own), -1)
+
+    def is_unknown(self, values: np.ndarray) -> np.ndarray:
+        """Mask (n,) of the values that are no level, or numbers outside of all; not of
+        missing ones."""
+        if not len(self.levels):
+            return ~np.isnan(values)
+        if self.is_ordered:
+            return (values < self.levels.min()) | (values > self.levels.max())
+        return ~np.isnan(values) & ~np.isin(values, self.levels)
 
     def encode(self, values: np.ndarray, generator=None) -> np.ndarray:
         """One-hot rows (n, width): NaN where the value is missing, zeros of an unknown

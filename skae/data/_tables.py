@@ -114,9 +114,7 @@ class Column:
         found = kind_of(series) if len(series) else self.kind
         is_label = self.labels is not None
         # A column of missing values alone has any dtype.
-        if not series.is_null().all() and is_label != (
-            found not in ("number", "date")
-        ):
+        if not series.is_null().all() and is_label != (found not in ("number", "date")):
             raise TypeError(
                 f"Column {self.name!r} is {found}, but was {self.kind} in fit."
             )
@@ -159,17 +157,13 @@ class Column:
             return values
         missing = np.isnan(values)
         places = np.where(missing, 0, values).astype(int)
-        return [
-            None if m else self.labels[i] for m, i in zip(missing.tolist(), places)
-        ]
+        return [None if m else self.labels[i] for m, i in zip(missing.tolist(), places)]
 
     def is_unknown(self, values: np.ndarray) -> np.ndarray:
-        """Mask (n,) of the values that are none of the levels, nor missing."""
-        unknown = np.zeros(len(values), dtype=bool)
+        """Mask (n,) of the values that no training row had, where they were few."""
         if isinstance(self.encoder, Levels):
-            observed = np.flatnonzero(~np.isnan(values))
-            unknown[observed] = self.encoder.columns_of(values[observed]) < 0
-        return unknown
+            return self.encoder.is_unknown(values)
+        return np.zeros(len(values), dtype=bool)
 
     def info(self, dtype: str) -> ColumnInfo:
         encoder = self.encoder
@@ -278,8 +272,11 @@ class Table:
 
     def likelihood(self) -> list[tuple[str, list[int]]]:
         """Likelihoods by names, and their columns of the network."""
-        spans = [(column, list(range(part.start, part.stop)))
-                 for column, part in self.parts() if column.width]
+        spans = [
+            (column, list(range(part.start, part.stop)))
+            for column, part in self.parts()
+            if column.width
+        ]
         numbers = [j for column, span in spans if not column.is_group for j in span]
         groups = [("categorical", span) for column, span in spans if column.is_group]
         return ([("diagonal_gaussian", numbers)] if numbers else []) + groups
@@ -330,8 +327,9 @@ class Table:
         takes_nan : bool
             Whether values may be missing: they are NaN.
         unknown : {"missing", "rarest", "error"}
-            What stands for a value that no training row had in a column of few: NaN,
-            or zeros where none may be missing; the rarest level; an error.
+            What stands for a value that no training row had in a column of few: of a
+            number the nearest level, of others NaN, or zeros where none may be missing;
+            the rarest level; an error.
         generator : numpy.random.Generator or None
             Spreads equal numbers over the quantiles that they stand for.
         is_partial : bool
@@ -343,9 +341,7 @@ class Table:
             If values are missing, or unknown, that may not be.
         """
         encoded = []
-        for column, values in zip(
-            self.columns, self.read(X, is_partial=is_partial)
-        ):
+        for column, values in zip(self.columns, self.read(X, is_partial=is_partial)):
             if not takes_nan and np.isnan(values).any():
                 raise ValueError(
                     f"Column {column.name!r} has missing values; they are taken with "
@@ -356,8 +352,8 @@ class Table:
             if is_unknown.any():
                 _check_unknown(column, values, is_unknown, unknown)
                 if unknown == "rarest" and column.width:
-                    rows[is_unknown, column.encoder.rarest] = 1.0
-                elif takes_nan:
+                    rows[is_unknown] = np.eye(column.width)[column.encoder.rarest]
+                elif takes_nan and not column.encoder.is_ordered:
                     rows[is_unknown] = np.nan
             encoded.append(rows)
         return np.hstack(encoded)
@@ -394,9 +390,7 @@ class Table:
         """The dataframe X (n, c) with its missing values, also of columns that it
         lacks, from rows (n, width)."""
         columns = []
-        for (column, part), values in zip(
-            self.parts(), self.read(X, is_partial=True)
-        ):
+        for (column, part), values in zip(self.parts(), self.read(X, is_partial=True)):
             is_missing = np.isnan(values)
             filled = np.where(
                 is_missing, column.encoder.decode(rows[:, part], generator), values
@@ -416,7 +410,8 @@ class Table:
     def _written(self, columns, missing, like):
         if missing is not None:
             columns = [
-                np.where(mask, np.nan, values) for values, mask in zip(columns, missing.T)
+                np.where(mask, np.nan, values)
+                for values, mask in zip(columns, missing.T)
             ]
         values = [column.write(v) for column, v in zip(self.columns, columns)]
         return self.dtypes.frame(values, like)

@@ -17,6 +17,8 @@ from skae._sklearn import (
     check_is_fitted,
     validate_data,
 )
+from skae.data._frames import is_frame
+from skae.data._tables import Table, is_table
 from skae.detection._scores import SCORES, threshold
 from skae.detection._transformers import make_transformer, with_seed
 from skae.io import FileMixin, storable
@@ -30,6 +32,9 @@ _N_PARTS = 2
 # Of up to so few rows each is a part, scored by what the same transformers make of it:
 # a fifth of them may be what the others hang on, and networks learn nothing of half.
 _FEW_ROWS = 20
+
+# Columns that a category of a mixed table has at most.
+_MOST_CATEGORIES = 255
 
 # Largest absolute value of an entry. Squared covariances are fourth powers of entries,
 # and must have a sum in float64, whose largest number is 1.8e308.
@@ -208,6 +213,8 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         self.contamination = contamination
         self.random_state = random_state
 
+    _table: Table | None = None  # that encodes dataframes of mixed columns
+
     @_fit_context(prefer_skip_nested_validation=False)
     @all_or_nothing
     def fit(self, X, y=None, sample_weight=None):
@@ -216,7 +223,9 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows; a part of them may be outliers.
+            Training rows; a part of them may be outliers. A dataframe with columns
+            beside numbers is taken by their dtypes, as :class:`VAETransformer` takes
+            it, and encoded for the transformer.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -242,9 +251,13 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         package = type(X).__module__.split(".")[0]
         self._frames = package if package in ADAPTERS_MANAGER.adapters else None
         self._takes_nan = self.__sklearn_tags__().input_tags.allow_nan
+        self._table = None
+        if is_table(X, always=False):
+            validate_data(self, X, skip_check_array=True, ensure_min_samples=2)
+            self._table, self._frames = Table(X, _MOST_CATEGORIES), None
         X = self._validate(X, reset=True, ensure_min_samples=2)
         transformer = make_transformer(
-            self.transformer, self.outlier_score, self.n_features_in_
+            self.transformer, self.outlier_score, X.shape[1], self._table
         )
         random_state = check_random_state(self.random_state)
         X = in_order(repeated(X, sample_weight, random_state))
@@ -357,6 +370,9 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         """
         rows, views = self._rows_and_views(X)
         parts = self._fitted_score.by_feature(rows, views)
+        if self._table is not None:
+            spans = [part for _, part in self._table.parts()]
+            parts = np.stack([parts[:, span].sum(1) for span in spans], 1)
         return _in_dtype_of(X, parts)
 
     def __sklearn_tags__(self):
@@ -387,6 +403,11 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
     def _validate(self, X, **options):
         """Rows (n, d), float64, clipped to the range in which distances are finite."""
         options["ensure_all_finite"] = "allow-nan" if self._takes_nan else True
+        if self._table is not None:
+            if not is_frame(X):
+                raise TypeError("The detector was fitted to a dataframe: pass one.")
+            # A value that no training row had is as rare as the rarest.
+            return self._table.encode(X, takes_nan=self._takes_nan, unknown="rarest")
         X = validate_data(self, X, dtype=np.float64, order="C", **options)
         return X.clip(-LARGEST, LARGEST)
 

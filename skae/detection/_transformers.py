@@ -13,10 +13,11 @@ _METHODS = {
 }
 
 
-def make_transformer(transformer, outlier_score, n_features):
-    """The transformer, checked; of None, the default of the kind of score."""
+def make_transformer(transformer, outlier_score, n_features, table=None):
+    """The transformer, checked; of None, the default of the kind of score, for rows as
+    they are, or of a mixed table."""
     if transformer is None:
-        return _default(outlier_score, n_features)
+        return _default(outlier_score, n_features, table)
     needed = _METHODS[outlier_score]
     for method in ("fit", *needed):
         if not hasattr(transformer, method):
@@ -27,7 +28,7 @@ def make_transformer(transformer, outlier_score, n_features):
     return transformer
 
 
-def _default(outlier_score, n_features):
+def _default(outlier_score, n_features, table):
     # Wide, with one hidden layer and swap noise: chosen in docs/defaults.md.
     if outlier_score == "distances":
         return AutoencoderTransformer(
@@ -36,6 +37,8 @@ def _default(outlier_score, n_features):
     n_components = max(1, n_features // 4)
     if outlier_score == "reconstruction":
         return AutoencoderTransformer(n_components)
+    if table is not None:
+        return VAETransformer(n_components, likelihood=table.likelihood())
     return VAETransformer(n_components)
 
 

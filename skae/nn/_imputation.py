@@ -26,7 +26,7 @@ from skae.nn._missing_normal import LowRankNormal, n_masks
 from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn._random import uniform_like
 from skae.nn._sizes import rows_of_draws
-from skae.nn.likelihoods import Likelihood
+from skae.nn.likelihoods import Categorical, Likelihood
 
 if TYPE_CHECKING:  # it imports this module
     from skae.nn._model import LatentModel
@@ -107,6 +107,16 @@ class Imputer(nn.Module):
         return short
 
 
+def missing_groups(likelihood: Likelihood) -> Tensor:
+    """Number (d,) of each feature's group of those that are missing together: the
+    columns of a category."""
+    groups = torch.arange(likelihood.n_features)
+    for part, columns in likelihood.by_columns():
+        if isinstance(part, Categorical):
+            groups[columns.cpu()] = int(columns[0])
+    return groups
+
+
 def _imputer(model: "LatentModel") -> Imputer:
     assert model.imputer is not None  # the model was made for incomplete rows
     return model.imputer
@@ -150,7 +160,7 @@ def _means(
 ) -> Tensor:
     """`conditional_mean` of standardized entries."""
     of_normal = model.target(model.complete(x))
-    if not _imputer(model).weight[-1]:
+    if not _imputer(model).weight[-1] and model.likelihood.is_scaled:
         return of_normal
     if model.posterior is Point:
         own = model.likelihood.mean(model.decode(model.best_code(x, n_steps)))
@@ -164,10 +174,19 @@ def _means(
 
 def _mixed(model: "LatentModel", of_normal: Tensor, own: Tensor) -> Tensor:
     """Means of the mixture from those of its components; a constant feature has that of
-    the normal."""
+    the normal, and one that the likelihood does not scale its own."""
     # Written as a shift: a weight of zero then leaves the normal's mean bit by bit.
     shift = (own - of_normal).where(_imputer(model).normal.scale > 0, 0.0)
-    return of_normal + _imputer(model).weight[-1].to(shift.dtype) * shift
+    mixed = of_normal + _imputer(model).weight[-1].to(shift.dtype) * shift
+    if model.likelihood.is_scaled:
+        return mixed
+    return mixed.where(_is_scaled(model), own)
+
+
+def _is_scaled(model: "LatentModel") -> Tensor:
+    """Mask (d,) of the features that the likelihood centres and scales: measures, of
+    which the normal is a distribution too."""
+    return model.likelihood.scaled_features.to(model.units.loc.device)
 
 
 def conditional_draws(
@@ -179,22 +198,26 @@ def conditional_draws(
     generator: torch.Generator,
 ) -> Tensor:
     """Draws (n, m, d) in the place of the means."""
-    if model.likelihood.is_scaled:
-        mean, std, deviations = _around_means(
+    is_scaled = _is_scaled(model)
+    is_point = model.posterior is Point
+    if model.likelihood.is_scaled or (is_scaled.any() and not is_point):
+        mean, std, deviations, drawn = _around_means(
             model, x, base_samples, n_steps, n_imputations, generator
         )
         # One factor for all entries: separate ones overfit the masked entries.
         std = std * _imputer(model).calibration.to(std.dtype)
         values = mean[:, None] + std[:, None] * deviations
-    elif model.posterior is Point:
+        if not model.likelihood.is_scaled:
+            # Counts and categories have no scale to calibrate: draws are those of the
+            # likelihood.
+            values = values.where(is_scaled, drawn)
+    elif is_point:
         # A point code has no uncertainty: the normal has, that completes the row.
         drawn = _imputer(model).normal.draw(x, n_imputations, generator)
         params = model.decode(model.best_code(drawn.flatten(0, 1), n_steps))
         values = model.likelihood.sample(params, generator).view_as(drawn)
     else:
         weights, params = _weighted_draws(model, x, base_samples)
-        # Counts and categories have no scale to calibrate: draws are those of the
-        # likelihood.
         values = _mixture_draws(model, x, weights, params, n_imputations, generator)
     return model.units.to_data(values)
 
@@ -206,21 +229,23 @@ def _around_means(
     n_steps: int,
     n_draws: int,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Means and standard deviations (n, d) of standardized entries, and how many of
-    these draws lie from the means, (n, m, d). A point code moves the means of the
-    normal alone, a weight of zero not even these."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Means and standard deviations (n, d) of standardized entries, how many of these
+    draws lie from the means, and the draws, both (n, m, d). A point code moves the
+    means of the normal alone, a weight of zero not even these."""
     normal, of_normal = _imputer(model).normal, model.complete(x)
     weight = _imputer(model).weight[-1].to(x.dtype)
-    if model.posterior is Point or not weight:
+    if model.posterior is Point or not (weight or not model.likelihood.is_scaled):
         mean, centre = _means(model, x, base_samples, n_steps), of_normal
         variance, drawn = normal.variance(x), normal.draw(x, n_draws, generator)
     else:
         weights, params = _weighted_draws(model, x, base_samples)
         # Variance of the mixture over draws: between their means, plus the noise of
         # each.
-        own = (weights[..., None] * params).sum(0)
-        variance = (weights[..., None] * (params - own).square()).sum(0)
+        # (s, n, d)
+        means = model.likelihood.mean(params.flatten(0, 1)).view(*params.shape[:2], -1)
+        own = (weights[..., None] * means).sum(0)
+        variance = (weights[..., None] * (means - own).square()).sum(0)
         variance = weight * (variance + _noise_variance(model.likelihood).to(x))
         if weight < 1:
             # The same for the mixture of the model with the normal.
@@ -232,7 +257,7 @@ def _around_means(
     varies = normal.scale > 0
     std = variance.sqrt().where(varies, 0.0)
     deviations = (drawn - centre[:, None]) / std[:, None]
-    return mean, std, deviations.where(varies, 0.0)
+    return mean, std, deviations.where(varies, 0.0), drawn
 
 
 def _mixture_draws(
@@ -258,6 +283,8 @@ def _mixture_draws(
     if is_own.all() and varies.all():
         return values
     of_normal = model.target(_imputer(model).normal.draw(x, n_draws, generator))
+    # Of measures alone: those of categories are none of their values.
+    is_own = is_own | ~_is_scaled(model) if not model.likelihood.is_scaled else is_own
     return values.where(is_own & varies, of_normal)
 
 
@@ -289,32 +316,35 @@ def learn_from_masked_entries(
     """Weight and calibration that suit entries best which are masked in standardized
     rows (n, d).
 
-    A likelihood that sees the data as they are has all the weight: its entries are not
+    A feature that the likelihood sees as it is has all the weight: its entries are not
     normal.
     """
     imputer = _imputer(model)
     # Few rows are repeated, each time under another mask.
     x = x.repeat(n_masks(x, _MASKED_FRACTION), 1)
-    is_masked = (uniform_like(x, generator) < _MASKED_FRACTION) & ~x.isnan()
-    # A constant feature is always completed exactly, and not informative of the weight.
-    is_masked &= imputer.normal.scale > 0
-    if not model.likelihood.is_scaled or not is_masked.any():
-        return 1.0, 1.0
+    uniform = uniform_like(x, generator)
+    uniform = uniform[:, missing_groups(model.likelihood).to(x.device)]
+    is_masked = (uniform < _MASKED_FRACTION) & ~x.isnan()
     seen = x.masked_fill(is_masked, math.nan)
-    of_normal = model.complete(seen)
+    # A constant feature is always completed exactly, and not informative of the weight.
+    is_masked &= (imputer.normal.scale > 0) & _is_scaled(model)
+    if not is_masked.any():
+        return 1.0, 1.0
+    of_normal = model.target(model.complete(seen))
     own = model.likelihood.mean(model.decode(model.best_code(seen, n_steps)))
     # Least squares for the weight: the error is linear in it.
     shift = (own - of_normal)[is_masked].double()
-    imputer.weight[-1] = _best_weight(shift, (x - of_normal)[is_masked].double())
+    found = (model.target(x) - of_normal)[is_masked].double()
+    imputer.weight[-1] = _best_weight(shift, found)
     drawn, found = [], []
     draws, size = base_samples[:_N_CODE_DRAWS], rows_of_draws(model, _N_CODE_DRAWS)
     for rows, given, masked in zip(*(t.split(size) for t in (x, seen, is_masked))):
-        mean, std, deviations = _around_means(
+        mean, std, deviations, _ = _around_means(
             model, given, draws, n_steps, _N_ENTRY_DRAWS, generator
         )
         # (n, m, d) to (n, d, m): the draws of each masked entry
         drawn.append(deviations.mT[masked].double())
-        found.append(((rows - mean) / std)[masked].double())
+        found.append(((model.target(rows) - mean) / std)[masked].double())
     return float(imputer.weight[-1]), _calibration(torch.cat(drawn), torch.cat(found))
 
 

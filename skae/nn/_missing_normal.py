@@ -112,11 +112,11 @@ class LowRankNormal(nn.Module):
         """Conditional variances (n, d) of the missing entries."""
         found = []
         for part in self._conditionals(x):
-            # (n, r, d): W' of each row, against its own Cholesky factor
+            # (u, r, d): W' of each pattern, against its own Cholesky factor
             loadings = self.loadings.T.expand(len(part.factor), -1, -1)
             # L^-1 W', whose squared columns are the latents' part of the variance
             root = torch.linalg.solve_triangular(part.factor, loadings, upper=False)
-            found.append(self.noise * (1 + root.square().sum(1)))
+            found.append((self.noise * (1 + root.square().sum(1)))[part.pattern])
         return (self.scale.square() * torch.cat(found)).to(x.dtype)
 
     def draw(self, x: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:
@@ -134,7 +134,7 @@ class LowRankNormal(nn.Module):
             # z = L'^-1 e has covariance (L L')^-1; times the noise, that of the
             # latents.
             z = torch.linalg.solve_triangular(
-                part.factor.mT, normal[:, :rank], upper=True
+                part.factor.mT[part.pattern], normal[:, :rank], upper=True
             )
             drawn = self.loadings @ z + normal[:, rank:]  # (n, d, m)
             found.append(part.fitted[:, None] + self.noise.sqrt() * drawn.mT)
@@ -163,13 +163,10 @@ class LowRankNormal(nn.Module):
     def _chunks(self, x: Tensor, size: int) -> Sequence[Tensor]:
         return x.split(size)
 
-    def _solve(self, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of ``A + noise I``, whose place A (n, r, r) may take: Cholesky factors, the
-        solutions (n, r) for `b`, half the logarithms of the determinants (n,)."""
+    def _factor(self, A: Tensor) -> Tensor:
+        """Cholesky factors of ``A + noise I``, whose place A (u, r, r) may take."""
         A.diagonal(dim1=1, dim2=2).add_(self.noise)
-        factor = torch.linalg.cholesky(A)
-        solution = torch.cholesky_solve(b[..., None], factor)[..., 0]
-        return factor, solution, factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        return torch.linalg.cholesky(A)
 
 
 class _Conditional:
@@ -179,8 +176,10 @@ class _Conditional:
     ----------
     residual, is_observed : Tensor of shape (n, d)
         Rows, zero where they are missing, and ones where they are not.
-    factor : Tensor of shape (n, r, r)
-        Cholesky factor of ``noise I + W_o' W_o``.
+    pattern : Tensor of shape (n,)
+        Number of each row's set of observed entries.
+    factor : Tensor of shape (u, r, r)
+        Of each such set, the Cholesky factor of ``noise I + W_o' W_o``.
     fitted : Tensor of shape (n, d)
         Conditional means given the latents' posterior means.
     log_prob : Tensor of shape (n,)
@@ -191,12 +190,17 @@ class _Conditional:
         rank = loadings.shape[1]
         self.is_observed = (~x.isnan()).to(loadings)
         self.residual = x.nan_to_num()
-        # W_o' W_o of each row, (n, r, r); by Woodbury's identity noise I + W_o' W_o
+        patterns, self.pattern = _patterns(self.is_observed)
+        # W_o' W_o of each pattern, (u, r, r); by Woodbury's identity noise I + W_o' W_o
         # takes the place of the covariance of the observed entries.
-        gram = (self.is_observed @ squares).unflatten(1, (rank, rank))
+        gram = (patterns @ squares).unflatten(1, (rank, rank))
+        self.factor = normal._factor(gram)
+        half_log_det = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)[self.pattern]
         # W_o' (x_o - m_o), (n, r), and the posterior means of the latents
         projected = self.residual @ loadings
-        self.factor, latents, half_log_det = normal._solve(gram, projected)
+        latents = torch.cholesky_solve(
+            projected[..., None], self.factor[self.pattern]
+        )[..., 0]
         self.fitted = latents @ loadings.T
         n_observed = self.is_observed.sum(1)
         explained = (projected * latents).sum(1)
@@ -207,8 +211,19 @@ class _Conditional:
         self.log_prob = -0.5 * (distance + log_det + n_observed * math.log(2 * math.pi))
 
 
+def _patterns(is_observed: Tensor) -> tuple[Tensor, Tensor]:
+    """Different rows (u, d) of a mask (n, d), and the number (n,) of each row's: all,
+    where most are different."""
+    patterns, pattern = is_observed.unique(dim=0, return_inverse=True)
+    if 2 * len(patterns) > len(is_observed):
+        return is_observed, torch.arange(len(is_observed), device=is_observed.device)
+    return patterns, pattern
+
+
 @torch.no_grad()
-def fit_missing_normal(x: Tensor, seed: int) -> LowRankNormal:
+def fit_missing_normal(
+    x: Tensor, seed: int, groups: Tensor | None = None
+) -> LowRankNormal:
     """Fit the normal that predicts masked entries best; features are divided by their
     deviations for it.
 
@@ -218,6 +233,9 @@ def fit_missing_normal(x: Tensor, seed: int) -> LowRankNormal:
         NaN marks a missing entry; each feature has an observed one.
     seed : int
         Of the subsample of many rows, and of the masks.
+    groups : Tensor of shape (d,) or None
+        Number of each feature's group, whose entries are masked together: they
+        determine one another. None is each feature by itself.
     """
     generator = torch.Generator().manual_seed(seed)
     # A random part of many rows: the covariance is accurate enough.
@@ -226,15 +244,17 @@ def fit_missing_normal(x: Tensor, seed: int) -> LowRankNormal:
     centre = mean_of_observed(x, 0)
     scale = mean_of_observed((x - centre).square(), 0).sqrt()
     scaled = (x - centre) / scale.where(scale > 0, 1.0)
-    normal = _fit_scaled(scaled, generator)
+    normal = _fit_scaled(scaled, generator, groups)
     mean = centre + scale * normal.mean
     return LowRankNormal(mean, normal.loadings, normal.noise, scale)
 
 
-def _fit_scaled(x: Tensor, generator: torch.Generator) -> LowRankNormal:
+def _fit_scaled(
+    x: Tensor, generator: torch.Generator, groups: Tensor | None
+) -> LowRankNormal:
     rank = min(x.shape[1] - 1, _MAX_RANK)
     n_times = n_masks(x, _MASKED_FRACTION)
-    masks = [_random_mask(x, generator) for _ in range(n_times)]
+    masks = [_random_mask(x, generator, groups) for _ in range(n_times)]
     # The fit of each mask, from which that with fewer prior rows goes on.
     fits: list[LowRankNormal | None] = [None] * n_times
     best: tuple[float, LowRankNormal | None] = _PRIOR_ROWS[0], None
@@ -259,9 +279,12 @@ def n_masks(x: Tensor, fraction: float) -> int:
     return min(_MAX_TIMES, -(-_ENOUGH_MASKED // n_masked))
 
 
-def _random_mask(x: Tensor, generator: torch.Generator) -> Tensor:
+def _random_mask(
+    x: Tensor, generator: torch.Generator, groups: Tensor | None
+) -> Tensor:
     """Mask (n, d) of some observed entries; each feature keeps one."""
     uniform = torch.rand(x.shape, generator=generator, dtype=torch.float32).to(x)
+    uniform = uniform if groups is None else uniform[:, groups]
     is_masked = (uniform < _MASKED_FRACTION) & ~x.isnan()
     # A feature whose observed entries are all masked would have no moments.
     return is_masked & (~is_masked & ~x.isnan()).any(0)
@@ -319,7 +342,7 @@ def _expected_moments(normal: LowRankNormal, x: Tensor) -> tuple[Tensor, Tensor,
         square.diagonal().add_(normal.noise * is_missing.sum(0))
         # The costliest part, of which some rows give a good estimate.
         if n_joint < max_joint:
-            joint += _covariance_of_fitted(normal, part, is_missing)
+            joint += _covariance_of_fitted(normal, part)
             n_joint += len(row)
         log_prob += float(part.log_prob.sum())
     shift = total / len(x)
@@ -329,13 +352,18 @@ def _expected_moments(normal: LowRankNormal, x: Tensor) -> tuple[Tensor, Tensor,
 
 
 def _covariance_of_fitted(
-    normal: LowRankNormal, part: "_Conditional", is_missing: Tensor
+    normal: LowRankNormal, part: "_Conditional"
 ) -> Tensor:
     """Sum over rows of the covariance (d, d) that the latents leave missing entries."""
+    # Of each pattern (u, d), times the root of its number of rows.
+    counts = part.pattern.bincount(minlength=len(part.factor)).to(part.factor)
+    is_missing = torch.empty_like(part.is_observed[: len(counts)])
+    is_missing[part.pattern] = 1 - part.is_observed
+    is_missing *= counts.sqrt()[:, None]
     identity = torch.eye(part.factor.shape[-1]).to(part.factor).expand_as(part.factor)
     root = torch.linalg.solve_triangular(part.factor, identity, upper=False)
-    # M W L'^-1 of each row, (d, n * r), with M zero for observed entries: the sum over
-    # rows is one product.
+    # M W L'^-1 of each pattern, (d, u * r), with M zero for observed entries: the sum
+    # over rows is one product.
     sides = torch.einsum("ij,jk,ilk->jil", is_missing, normal.loadings, root).flatten(1)
     return normal.noise * (sides @ sides.T)
 

@@ -7,7 +7,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skae.detection import AutoencoderDetector
 from skae.onnx._detector import Detector
 from skae.onnx._export import to_model
-from skae.onnx._parts import part_model
+from skae.onnx._parts import check_no_table, part_model
 from skae.semi_supervised import SemiSupervisedClassifier
 from skae.training._determinism import ordinary_torch
 from skae.transformers import AutoencoderTransformer, VAETransformer
@@ -102,6 +102,7 @@ def _shapes_of_scores(operator):
 @ordinary_torch()
 def _convert_detector(scope, operator, container):
     detector = operator.raw_operator
+    check_no_table(detector)
     model = to_model(
         Detector(detector).eval(),
         detector.n_features_in_,
@@ -116,6 +117,7 @@ def _parse_classifier(scope, classifier, inputs, custom_parsers=None):
     """The classifier as the pipeline that it is, once it is fitted."""
     from skl2onnx._parse import _parse_sklearn
 
+    check_no_table(classifier)
     if classifier._sees_all:
         raise ValueError(
             "SemiSupervisedClassifier has no ONNX form with a classifier that is "

@@ -81,8 +81,9 @@ def part_module(estimator, part, dtype):
     Raises
     ------
     ValueError
-        If it needs steps of refinement.
+        If it needs steps of refinement, or dataframes.
     """
+    check_no_table(estimator)
     if part != "decoder" and estimator._n_code_steps:
         raise ValueError(
             f"part={part!r} has no ONNX form with transform_max_iter="
@@ -93,6 +94,15 @@ def part_module(estimator, part, dtype):
     if dtype == torch.float32:
         _warn_of_far_rows(model.units)
     return PARTS[part][0](estimator, model).eval()
+
+
+def check_no_table(estimator):
+    """Raise where rows are dataframes."""
+    if estimator._table is not None:
+        raise ValueError(
+            f"This {type(estimator).__name__} was fitted to a dataframe of mixed "
+            "columns, which has no ONNX form."
+        )
 
 
 def _warn_of_far_rows(units):

@@ -22,6 +22,7 @@ from skae._sklearn import (
     _safe_indexing,
     validate_data,
 )
+from skae.data._tables import Table, is_table
 from skae.io import FileMixin, storable
 from skae.semi_supervised._candidates import one_stage, stages
 from skae.semi_supervised._checks import (
@@ -37,6 +38,9 @@ from skae.semi_supervised._encoders import check_not_encoded
 from skae.semi_supervised._labels import split_labels
 from skae.semi_supervised._predictions import PredictionMixin
 from skae.transformers._apply import all_or_nothing
+
+# Columns that a category of a mixed table has at most.
+_MOST_CATEGORIES = 255
 
 
 @storable
@@ -229,7 +233,9 @@ class SemiSupervisedClassifier(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows, as the transformer takes them.
+            Rows, as the transformer takes them. A dataframe with columns beside numbers
+            is encoded by their dtypes where the transformer is chosen, and for
+            `passthrough`; other transformers get it as it is.
         y : array-like of shape (n_samples,)
             Labels; None, NaN, NaT or the mark where there is none.
         **params : dict
@@ -256,13 +262,19 @@ class SemiSupervisedClassifier(
             check_not_encoded(self)
             warn_of_no_mark(self.unlabeled)
         check_no_inner_folds(self.classifier)
-        if self.passthrough:
+        self._table = None
+        if (self.transformer is None or self.passthrough) and is_table(X, always=False):
+            validate_data(self, X, skip_check_array=True)
+            self._table = Table(X, _MOST_CATEGORIES)
+            X = self._encoded(X)
+        elif self.passthrough:
             check_numbers(X)
         params = self._route(params)
         weight = params.classifier.fit.get("sample_weight")
         check_weight(weight, is_labelled, ranks)
         # The transformer checks the rows; here, their number of features and names.
-        validate_data(self, X, skip_check_array=True)
+        if self._table is None:
+            validate_data(self, X, skip_check_array=True)
         if self.transformer is not None:
             transformer = clone(self.transformer)
             self.transformer_ = transformer.fit(X, None, **params.transformer.fit)

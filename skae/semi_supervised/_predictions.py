@@ -8,6 +8,8 @@ from sklearn.utils import indexable
 from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import _safe_indexing, check_is_fitted, validate_data
+from skae.data._frames import is_frame
+from skae.data._tables import Table
 from skae.semi_supervised._checks import GRAPHS, last_step
 from skae.semi_supervised._labels import split_labels
 
@@ -25,6 +27,8 @@ def _classifier_has(name):
 
 class PredictionMixin:
     """Predictions on the features that a transformer makes of rows."""
+
+    _table: Table | None = None  # that encodes dataframes of mixed columns
 
     def predict(self, X):
         """Predict the classes of rows.
@@ -151,7 +155,13 @@ class PredictionMixin:
         # Arrays of other dimensions are refused by the transformer, in better words.
         if getattr(X, "ndim", 2) == 2:
             validate_data(self, X, reset=False, skip_check_array=True)
-        return self._features(X)
+        return self._features(X if self._table is None else self._encoded(X))
+
+    def _encoded(self, X):
+        """Rows (n, width) of a mixed table."""
+        if not is_frame(X):
+            raise TypeError("The classifier was fitted to a dataframe: pass one.")
+        return self._table.encode(X, takes_nan=False)
 
     def _features(self, X):
         """Columns for the classifier: features, and with `passthrough` those of X."""

@@ -9,6 +9,7 @@ alone. May import torch, NumPy, scikit-learn and the folders `training`, `data` 
 """
 
 from skae.transformers._autoencoder import AutoencoderTransformer
+from skae.transformers._imputer import AutoencoderImputer
 from skae.transformers._vae import VAETransformer
 
-__all__ = ["AutoencoderTransformer", "VAETransformer"]
+__all__ = ["AutoencoderImputer", "AutoencoderTransformer", "VAETransformer"]

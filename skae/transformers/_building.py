@@ -16,6 +16,7 @@ from skae.data._streamed_rows import StreamedRows, moments_of
 from skae.data._streams import Stream
 from skae.nn._build import build_model, model_config, set_penalty
 from skae.nn._init_pca import LinearInit, init_from_axes
+from skae.nn._imputation import missing_groups
 from skae.nn._missing_normal import fit_missing_normal
 from skae.nn._params import to_python
 from skae.nn._units import Units
@@ -255,7 +256,8 @@ def initialise(estimator, model, rows, seed) -> float:
     if model.imputer is not None:
         # (n, d), float64, for the covariances of expectation maximisation.
         exact = torch.cat(list(rows.exact_chunks()))
-        model.imputer.normal = fit_missing_normal(exact, seed)
+        groups = missing_groups(model.likelihood).to(exact.device)
+        model.imputer.normal = fit_missing_normal(exact, seed, groups)
         rows.complete(model.imputer.complete)
     if model.prior is not None:
         # A chunk of rows has enough for pseudo-inputs and centres of a mixture.

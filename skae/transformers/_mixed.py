@@ -1,7 +1,7 @@
 """Mixed tables of a transformer: dataframes in, rows of numbers for the model, and
 dataframes out."""
 
-from skae._sklearn import _get_feature_names, validate_data
+from skae._sklearn import validate_data
 from skae.data._arrays import as_tensor
 from skae.data._tables import Table, is_table, warn_of_unknown
 

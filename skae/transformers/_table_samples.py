@@ -73,9 +73,7 @@ class TableSampler:
             conditions = conditions_of(self.table, shared)
         if values is None:
             return partial(self._given, conditions)
-        rows = self.table.encode(
-            values, takes_nan=True, unknown="error", is_partial=True
-        )
+        rows = self.table.encode(values, takes_nan=True, is_partial=True)
         by_imputation = self.estimator.net_.module_.imputer is not None
         if by_imputation and not conditions:
             return partial(self._imputed, values, rows)
