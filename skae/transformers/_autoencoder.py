@@ -50,8 +50,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     loss : str, list of (str, columns) or callable, default="squared_error"
         Error of a reconstruction, summed over the features: "squared_error",
         "absolute_error" or "binary_cross_entropy", in nats, for values in [0, 1]. Any
-        likelihood of :class:`VAETransformer` is a loss too, "auto" and lists for groups
-        of columns included: minus its logarithm, in nats.
+        likelihood of :class:`VAETransformer` is a loss too, "auto", "from_dtype" and
+        lists for groups of columns included: minus its logarithm, in nats. A dataframe
+        with columns beside numbers is taken by their dtypes with the default as well.
     transform_max_iter : int, default=0
         Quasi-Newton steps from the encoder's code to the code whose reconstruction is
         nearest to the row. 0 returns the encoder's code. With 3, reconstructions are
@@ -122,6 +123,13 @@ class AutoencoderTransformer(BaseAutoencoder):
         encoder is given their conditional means under a multivariate normal, which is
         fitted to the observed entries (of the first batch, in `partial_fit`) and gives
         the initial model too. `impute` fills them.
+    max_categories : int, default=255
+        Columns that a category of a mixed table has at most: rarer ones become a
+        single infrequent level, as of :class:`~sklearn.preprocessing.OneHotEncoder`.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a category stands for that no training row had. "missing" is nothing: it
+        is left out where entries may be missing, and elsewhere all of its columns are
+        zero; a score takes it for the rarest level then. "error" raises.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -186,6 +194,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Means of the features, over their observed entries.
     n_features_in_ : int
         Number of features seen during `fit`.
+    columns_ : list of ColumnInfo
+        What was understood of each column of a mixed table; absent after other fits.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, where X has string names for all.
 
@@ -226,7 +236,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "loss": [StrOptions({"auto", *LOSSES}), list, tuple, callable],
+        "loss": [StrOptions({"auto", "from_dtype", *LOSSES}), list, tuple, callable],
         "transform_max_iter": [Interval(Integral, 0, None, closed="left")],
     }
 
@@ -257,6 +267,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         validation_fraction=0.1,
         n_iter_no_change=20,
         allow_nan=False,
+        max_categories=255,
+        handle_unknown="missing",
         warm_start=False,
         precision="auto",
         device="auto",
@@ -287,6 +299,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.allow_nan = allow_nan
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
         self.warm_start = warm_start
         self.precision = precision
         self.device = device

@@ -34,7 +34,7 @@ from skae.training._interrupts import noting_interrupts, warn_of_interrupt
 from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._checkpoint import open_checkpoint
-from skae.transformers._code_mixture import sample_prior
+from skae.transformers._code_mixture import log_prior, sample_prior
 from skae.transformers._fitting import fit_estimator
 from skae.transformers._impute import ImputerMixin
 from skae.transformers._input import (
@@ -50,9 +50,11 @@ from skae.transformers._likelihood_spec import (
     check_support,
     draws_noise,
 )
+from skae.transformers._mixed import TableMixin
 from skae.transformers._onnx import OnnxMixin
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
+from skae.transformers._table_samples import TableSampler
 from skae.transformers._truncate import OrderedMixin
 from skae.transformers._weights import repeated
 
@@ -62,6 +64,7 @@ class BaseAutoencoder(
     ImputerMixin,
     OnnxMixin,
     OrderedMixin,
+    TableMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -168,8 +171,10 @@ class BaseAutoencoder(
 
         Returns
         -------
-        X_original : ndarray of shape (n_samples, n_features)
-            Reconstructed rows, in the units of the training data.
+        X_original : ndarray or dataframe of shape (n_samples, n_features)
+            Reconstructed rows, in the units of the training data. Of a model of a mixed
+            table a dataframe like it: the mode of each category, the median of each
+            number.
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method="inverse_transform")
@@ -182,7 +187,28 @@ class BaseAutoencoder(
             )
         # (n, k): columns of hidden layers, where there are any, follow the code.
         Z = Z[:, : self.n_components_]
-        return self._map_rows(Z, lambda model, code: Decoder(model)(code))
+        rows = self._map_rows(Z, lambda model, code: Decoder(model)(code))
+        return self._decoded(rows)
+
+    def reconstruct(self, X):
+        """Encode and decode X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} or dataframe of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        X_original : ndarray or dataframe of shape (n_samples, n_features)
+            Reconstructed rows, as of `inverse_transform`.
+        """
+        rows = self._validate_rows(X, "reconstruct")
+        n_steps = self._n_code_steps
+        reconstructed = self._map_rows(
+            rows, lambda model, x: Decoder(model)(Encoder(model, n_steps)(x))
+        )
+        return self._decoded(reconstructed, like=X)
 
     def sample(
         self,
@@ -192,6 +218,9 @@ class BaseAutoencoder(
         density=None,
         observation_noise=None,
         bounds=None,
+        given=None,
+        missing=False,
+        accept=None,
     ):
         """Draw new rows.
 
@@ -230,6 +259,9 @@ class BaseAutoencoder(
         ----------
         .. [1] Ghosh, P. et al. (2020). From variational to deterministic autoencoders.
            ICLR.
+        .. [2] Cappe, O., Guillin, A., Marin, J. M. and Robert, C. P. (2004). Population
+           Monte Carlo. Journal of Computational and Graphical Statistics, 13(4),
+           907-929.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -240,9 +272,18 @@ class BaseAutoencoder(
                 f"density={density!r} is not one of {known} of {type(self).__name__}."
             )
         with_noise = draws_noise(self.net_.module_.likelihood, observation_noise)
-        bounds = make_bounds(bounds, self.net_.module_.units)
+        bounds = self._bounds(bounds)
         random_state = check_random_state(random_state)
-        draw = self._densities[density or next(iter(self._densities))]
+        density = density or next(iter(self._densities))
+        if self._table is not None:
+            sampler = TableSampler(self, density, with_noise, random_state)
+            return sampler.sample(int(n_samples), given, missing, accept)
+        if given is not None or missing or accept is not None:
+            raise ValueError(
+                "given, missing and accept are for models of a mixed table; this one "
+                "was fitted to an array."
+            )
+        draw = self._densities[density]
         # (n_samples, k), in the array library of the training rows.
         codes = like(draw(n_samples, random_state), self.mean_)
         if not with_noise:
@@ -360,17 +401,23 @@ class BaseAutoencoder(
             unchanged_on_failure(self),
             ordinary_torch(),
         ):
+            reset, draws = previous is None, np.random.RandomState(seed)
+            if is_table := self._takes_table(X, reset=reset):
+                # First, so that ranks and levels are those of the weighted rows.
+                X, sample_weight = repeated(X, sample_weight, draws), None
             frame, X = (
                 X,
                 self._validate(
                     X,
-                    reset=previous is None,
+                    reset=reset,
                     is_dense=is_incremental,
                     is_in_memory=is_incremental or sample_weight is not None,
+                    draws=draws,
                 ),
             )
+            frame = X if is_table else frame
             self._check_parameters()
-            X = repeated(X, sample_weight, np.random.RandomState(seed))
+            X = repeated(X, sample_weight, draws)
             if previous is None:
                 X = first_rows(self, X)
             start = Start(X.shape[0])
@@ -405,7 +452,16 @@ class BaseAutoencoder(
         is_wide = self.transform_layers == "all"
         return self.n_components_ + (n_hidden(self.net_.module_) if is_wide else 0)
 
-    def _validate(self, X, *, reset, is_dense=False, is_in_memory=False):
+    def _validate(
+        self,
+        X,
+        *,
+        reset,
+        is_dense=False,
+        is_in_memory=False,
+        for_score=False,
+        draws=None,
+    ):
         """Rows (n, d) as a finite C-ordered array; NaN where it may be missing.
 
         Sparse rows, unless it `is_dense`, and rows on disk, unless it `is_in_memory`,
@@ -413,6 +469,12 @@ class BaseAutoencoder(
         """
         # A fitted model takes what it was fitted for, whatever `allow_nan` is now.
         takes_nan = self.allow_nan if reset else self.net_.module_.imputer is not None
+        if self._takes_table(X, reset=reset):
+            return self._encoded(
+                X, reset=reset, takes_nan=takes_nan, for_score=for_score, draws=draws
+            )
+        if reset:
+            self._table = None
         if issparse(X):
             X = validated_sparse(self, X, takes_nan=takes_nan, reset=reset)
             is_dense = is_dense or takes_nan or is_small(X)
@@ -426,8 +488,9 @@ class BaseAutoencoder(
         """Rows (n, d) for a public method of a fitted model, in their own dtype."""
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="mean_", method=method)
-        X, model = self._validate(X, reset=False), self.net_.module_
-        tensor, names = as_tensor(X), getattr(self, "feature_names_in_", None)
+        X = self._validate(X, reset=False, for_score=not to_encode)
+        model = self.net_.module_
+        tensor, names = as_tensor(X), self._names_of_features
         if model.imputer is not None:
             check_categories(model.likelihood, tensor, names)
         if to_encode:
@@ -437,10 +500,12 @@ class BaseAutoencoder(
     def _score_rows(self, X):
         """Values (n,) of `_log_density`, in the units of the data; rows that cannot be
         have a density of zero."""
-        X = self._validate_rows(X, "score_samples", to_encode=False)
-        return self._map_rows(
-            X, lambda model, rows: rows_log_density(model, rows, self._log_density)
+        rows = self._validate_rows(X, "score_samples", to_encode=False)
+        scores = self._map_rows(
+            rows, lambda model, rows: rows_log_density(model, rows, self._log_density)
         )
+        # Of the table's own values, not of their quantiles.
+        return scores if self._table is None else scores + self._table.log_slope(X)
 
     def _map_rows(self, X, function):
         """Apply ``function(model, rows)`` by chunks, in the kind and dtype of X."""
@@ -453,12 +518,27 @@ class BaseAutoencoder(
             self.net_.to_device(str(resolve_device(self.device)))
             self._device = self.device
 
+    def _bounds(self, bounds):
+        """Range of the values that are drawn or filled in, or None."""
+        if self._table is not None and bounds is not None:
+            raise ValueError(
+                "bounds are for arrays: values of a mixed table are within those of "
+                "the training rows."
+            )
+        return make_bounds(bounds, self.net_.module_.units)
+
     def _generator(self, random_state):
         """A torch generator on the model's device, seeded by one of NumPy's."""
         self._follow_device()
         generator = torch.Generator(self.net_.module_.units.loc.device)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         return generator.manual_seed(seed)
+
+    def _log_density_of_codes(self, codes, density):
+        """Log-densities (n,) of codes (n, k), as an array."""
+        if density == "mixture":
+            return self._code_mixture.log_density(codes).numpy()
+        return log_prior(self.net_.module_, codes).numpy(force=True)
 
     @ordinary_torch()
     def _draw_from_prior(self, n_samples, random_state):
@@ -475,4 +555,9 @@ class BaseAutoencoder(
 
 
 # Fitted attributes that not every fit sets.
-_OPTIONAL = {"explained_variance_ratio_", "noise_variance_", "validation_loss_curve_"}
+_OPTIONAL = {
+    "_missing_pattern",
+    "explained_variance_ratio_",
+    "noise_variance_",
+    "validation_loss_curve_",
+}

@@ -41,7 +41,9 @@ def choose_likelihood(estimator, frame, X, previous):
     on, or None.
     """
     choice, registry = estimator._likelihood_choice()
-    tensor, names = as_tensor(X), getattr(estimator, "feature_names_in_", None)
+    tensor, names = as_tensor(X), estimator._names_of_features
+    if estimator._table is not None:
+        choice = estimator._table.likelihood()
     # Lists of rows have no columns that could be named: those of the array count.
     frame = frame if hasattr(frame, "shape") else X
     # "auto" is decided once: later rows may not show of what kind a column is.

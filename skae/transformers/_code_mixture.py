@@ -2,12 +2,18 @@
 the prior."""
 
 import copy
+import math
 
 import torch
 from numpy.random import RandomState
 from sklearn import config_context
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
+from torch.distributions import (
+    Categorical,
+    MixtureSameFamily,
+    MultivariateNormal,
+)
 
 from skae.io import storable
 from skae.nn.priors import Normal
@@ -75,6 +81,21 @@ class CodeMixture:
         mixture = copy.copy(self.mixture).set_params(random_state=random_state)
         return torch.from_numpy(mixture.sample(n_samples)[0]) * self.scale
 
+    def log_density(self, codes: torch.Tensor) -> torch.Tensor:
+        """Log-densities (n,) of codes (n, k), float64."""
+        mixture = self.mixture
+        means, covariances, weights = (
+            torch.from_numpy(a)
+            for a in (mixture.means_, mixture.covariances_, mixture.weights_)
+        )
+        if mixture.covariance_type == "diag":  # (c, k)
+            covariances = torch.diag_embed(covariances)
+        clusters = MixtureSameFamily(
+            Categorical(weights), MultivariateNormal(means, covariances)
+        )
+        log_density = clusters.log_prob(codes.double() / self.scale)
+        return log_density - codes.shape[1] * math.log(self.scale)
+
     def first(self, k: int) -> "CodeMixture":
         """The marginal mixture of the first `k` latents."""
         # Shallow copies: the arrays are replaced, not changed.
@@ -101,3 +122,11 @@ def sample_prior(model, n_samples: int, generator: torch.Generator) -> torch.Ten
     prior = model.current_prior() or Normal(model.n_components)
     prior = prior.to(model.units.loc.device)
     return prior.sample(n_samples, generator).detach().double()
+
+
+def log_prior(model, codes: torch.Tensor) -> torch.Tensor:
+    """Log-densities (n,) of codes (n, k) in the units of users under that prior."""
+    prior, units = model.current_prior() or Normal(model.n_components), model.units
+    z = units.from_users_code(codes.to(units.loc)).float()
+    log_density = prior.to(z.device).log_prob(z).detach().double()
+    return log_density - units.code_scale.abs().log().sum()

@@ -18,6 +18,7 @@ from skae.transformers._diagnostics import (
     set_noises_of_sizes,
     smallest_size,
 )
+from skae.transformers._missing_pattern import MissingPattern
 from skae.transformers._parameters import is_ratio
 
 # Rows whose codes the mixture behind `sample` is fitted to: 200 for each of its ten
@@ -83,6 +84,11 @@ def finalise(estimator, fit, net, result, *, like_X) -> dict:
     # (n, k), in the units that users see.
     codes = torch.cat(list(_code_draws(estimator, model, subsample, seed)))
     fitted |= estimator._diagnose(model, subsample, seed, like_X)
+    if estimator._table is not None:
+        x = subsample.gathered().numpy(force=True)
+        fitted["_missing_pattern"] = MissingPattern(
+            estimator._table, x, codes.numpy(force=True)
+        )
     return (
         fitted
         | loss_attributes(model, net, result)

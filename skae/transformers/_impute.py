@@ -3,11 +3,12 @@
 from functools import partial
 
 import torch
+from sklearn.utils import check_random_state
 
 from skae._sklearn import get_namespace
 from skae.nn._imputation import conditional_draws, conditional_mean, filled
 from skae.nn._params import is_count
-from skae.transformers._bounds import clipped, make_bounds
+from skae.transformers._bounds import clipped
 
 
 class ImputerMixin:
@@ -60,14 +61,17 @@ class ImputerMixin:
         .. [2] Rubin, D. B. (1987). Multiple imputation for nonresponse in surveys.
            Wiley.
         """
-        X = self._validate_rows(X, "impute")
+        frame, X = X, self._validate_rows(X, "impute")
         if self.net_.module_.imputer is None:
             raise ValueError(
                 "impute needs a model that was fitted with allow_nan=True."
             )
-        bounds = make_bounds(bounds, self.net_.module_.units)
+        bounds = self._bounds(bounds)
         if n_imputations is None:
-            return clipped(self._impute(X, conditional_mean, 1), bounds, keep=X)
+            means = self._impute(X, conditional_mean, 1)
+            if self._table is not None:
+                return self._table.fill(frame, means)
+            return clipped(means, bounds, keep=X)
         if not is_count(n_imputations):
             raise ValueError(
                 f"n_imputations must be an integer >= 1; got {n_imputations!r}."
@@ -77,7 +81,16 @@ class ImputerMixin:
         xp, _ = get_namespace(X)
         # (n, m, d) -> (m, n, d)
         tables = xp.moveaxis(self._impute(X, draws, m), 1, 0)
+        if self._table is not None:
+            draw = check_random_state(random_state)
+            return [self._table.fill(frame, rows, generator=draw) for rows in tables]
         return clipped(tables, bounds, keep=X)
+
+    def _imputed_once(self, X, random_state):
+        """Rows X (n, d) with missing entries drawn, one draw of each."""
+        generator = self._generator(random_state)
+        draws = partial(conditional_draws, n_imputations=1, generator=generator)
+        return self._impute(X, draws, 1)[:, 0]
 
     def _impute(self, X, conditional, n_values):
         base_samples = self._imputation_base_samples(self.n_components_, self._seed)

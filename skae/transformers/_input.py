@@ -67,7 +67,7 @@ def first_rows(estimator, X):
         return X
     if is_empty.all():
         raise ValueError("X has no observed value.")
-    _warn_of_empty(is_empty, getattr(estimator, "feature_names_in_", None))
+    _warn_of_empty(is_empty, estimator._names_of_features)
     return like(as_tensor(X).masked_fill(is_empty, 0.0), X)
 
 

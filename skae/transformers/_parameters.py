@@ -48,6 +48,8 @@ COMMON_CONSTRAINTS: dict = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "allow_nan": ["boolean"],
+    "max_categories": [Interval(Integral, 2, None, closed="left")],
+    "handle_unknown": [StrOptions({"missing", "error"})],
     "warm_start": ["boolean"],
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],
     "device": [str],

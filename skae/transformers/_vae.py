@@ -68,6 +68,9 @@ class VAETransformer(BaseAutoencoder):
           in :class:`~sklearn.compose.ColumnTransformer`, say
           ``[("gaussian", ["age", "income"]), ("categorical", ["a", "b", "c"])]``;
         - "auto": such a list, chosen by the values of the columns;
+        - "from_dtype": by the dtypes of a dataframe, of whatever columns; with the
+          default a dataframe that has columns beside numbers is taken so too
+          (:doc:`/guide/tables`);
         - a `skae.nn.likelihoods.Likelihood`, or a callable that makes one from the
           number of features.
     prior : str, torch.distributions.Distribution or callable, default="normal"
@@ -140,6 +143,13 @@ class VAETransformer(BaseAutoencoder):
     allow_nan : bool, default=False
         Whether entries of X may be missing (NaN): the loss leaves them out, `impute`
         fills them, as described in :class:`AutoencoderTransformer`.
+    max_categories : int, default=255
+        Columns that a category of a mixed table has at most: rarer ones become a
+        single infrequent level, as of :class:`~sklearn.preprocessing.OneHotEncoder`.
+    handle_unknown : {"missing", "error"}, default="missing"
+        What a category stands for that no training row had. "missing" is nothing: it
+        is left out where entries may be missing, and elsewhere all of its columns are
+        zero; a score takes it for the rarest level then. "error" raises.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -201,6 +211,8 @@ class VAETransformer(BaseAutoencoder):
         Means of the features, over their observed entries.
     n_features_in_ : int
         Number of features seen during `fit`.
+    columns_ : list of ColumnInfo
+        What was understood of each column of a mixed table; absent after other fits.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, where X has string names for all.
 
@@ -250,7 +262,7 @@ class VAETransformer(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), list, tuple, callable],
+        "likelihood": [StrOptions({"auto", "from_dtype", *LIKELIHOODS}), list, tuple, callable],
         "prior": [StrOptions(set(PRIORS)), Distribution, callable],
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Real, 0, 1, closed="both")],
@@ -299,6 +311,8 @@ class VAETransformer(BaseAutoencoder):
         validation_fraction=0.1,
         n_iter_no_change=20,
         allow_nan=False,
+        max_categories=255,
+        handle_unknown="missing",
         warm_start=False,
         precision="auto",
         device="auto",
@@ -336,6 +350,8 @@ class VAETransformer(BaseAutoencoder):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.allow_nan = allow_nan
+        self.max_categories = max_categories
+        self.handle_unknown = handle_unknown
         self.warm_start = warm_start
         self.precision = precision
         self.device = device
