@@ -7,7 +7,7 @@ frame of the same columns.
 import importlib.util
 from collections.abc import Callable
 
-import narwhals as nw
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 from sklearn.mixture import GaussianMixture

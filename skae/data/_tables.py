@@ -114,9 +114,7 @@ class Column:
         found = kind_of(series) if len(series) else self.kind
         is_label = self.labels is not None
         # A column of missing values alone has any dtype.
-        if not series.is_null().all() and is_label != (
-            found not in ("number", "date")
-        ):
+        if not series.is_null().all() and is_label != (found not in ("number", "date")):
             raise TypeError(
                 f"Column {self.name!r} is {found}, but was {self.kind} in fit."
             )
@@ -159,9 +157,7 @@ class Column:
             return values
         missing = np.isnan(values)
         places = np.where(missing, 0, values).astype(int)
-        return [
-            None if m else self.labels[i] for m, i in zip(missing.tolist(), places)
-        ]
+        return [None if m else self.labels[i] for m, i in zip(missing.tolist(), places)]
 
     def is_unknown(self, values: np.ndarray) -> np.ndarray:
         """Mask (n,) of the values that are none of the levels, nor missing."""
@@ -278,8 +274,11 @@ class Table:
 
     def likelihood(self) -> list[tuple[str, list[int]]]:
         """Likelihoods by names, and their columns of the network."""
-        spans = [(column, list(range(part.start, part.stop)))
-                 for column, part in self.parts() if column.width]
+        spans = [
+            (column, list(range(part.start, part.stop)))
+            for column, part in self.parts()
+            if column.width
+        ]
         numbers = [j for column, span in spans if not column.is_group for j in span]
         groups = [("categorical", span) for column, span in spans if column.is_group]
         return ([("diagonal_gaussian", numbers)] if numbers else []) + groups
@@ -343,9 +342,7 @@ class Table:
             If values are missing, or unknown, that may not be.
         """
         encoded = []
-        for column, values in zip(
-            self.columns, self.read(X, is_partial=is_partial)
-        ):
+        for column, values in zip(self.columns, self.read(X, is_partial=is_partial)):
             if not takes_nan and np.isnan(values).any():
                 raise ValueError(
                     f"Column {column.name!r} has missing values; they are taken with "
@@ -394,9 +391,7 @@ class Table:
         """The dataframe X (n, c) with its missing values, also of columns that it
         lacks, from rows (n, width)."""
         columns = []
-        for (column, part), values in zip(
-            self.parts(), self.read(X, is_partial=True)
-        ):
+        for (column, part), values in zip(self.parts(), self.read(X, is_partial=True)):
             is_missing = np.isnan(values)
             filled = np.where(
                 is_missing, column.encoder.decode(rows[:, part], generator), values
@@ -416,7 +411,8 @@ class Table:
     def _written(self, columns, missing, like):
         if missing is not None:
             columns = [
-                np.where(mask, np.nan, values) for values, mask in zip(columns, missing.T)
+                np.where(mask, np.nan, values)
+                for values, mask in zip(columns, missing.T)
             ]
         values = [column.write(v) for column, v in zip(self.columns, columns)]
         return self.dtypes.frame(values, like)

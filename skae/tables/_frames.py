@@ -4,6 +4,15 @@ from itertools import chain
 
 import numpy as np
 
+from skae.data._frames import (
+    Dates,
+    categories_of,
+    from_native,
+    kind_of,
+    labels_of,
+    numbers_of,
+)
+
 _NAMES = ("train", "test", "new")
 
 # Rows of so many different categories are named, not described.
@@ -30,14 +39,12 @@ def read(train, test, new):
 
 def _as_frame(frame, name):
     try:
-        import narwhals as nw
+        return from_native(frame)
     except ImportError as error:
         raise ImportError(
             "skae.tables reads data frames through narwhals, which is not installed: "
             "pip install 'skae[tables]'."
         ) from error
-    try:
-        return nw.from_native(frame, eager_only=True)
     except TypeError as error:
         raise TypeError(
             f"{name} has to be a data frame (pandas, polars, ...), in which each "
@@ -48,69 +55,67 @@ def _as_frame(frame, name):
 def encode(frames):
     """Return arrays (n, d) of frames of equal columns, and a mask (d,) of categories.
 
-    Numbers are as they are, dates and durations in microseconds; categories are
-    numbered in their declared order, else by name, those of the first frame before
+    Numbers are as they are, dates and durations whole numbers of a unit; categories
+    are numbered in their declared order, else by name, those of the first frame before
     all others. Missing entries are NaN. What is a category, the first frame decides.
     """
-    names = frames[0].columns
-    is_category = np.array([_is_category(frames[0][name]) for name in names])
-    columns = [
-        _codes(column) if category else [_numbers(series) for series in column]
-        for column, category in zip(
-            ([frame[name] for frame in frames] for name in names), is_category
-        )
-    ]
-    return [np.column_stack(values) for values in zip(*columns)], is_category
+    columns = [[frame[name] for frame in frames] for name in frames[0].columns]
+    kinds = [kind_of(column[0]) for column in columns]
+    arrays = [_ENCODERS[kind](column) for column, kind in zip(columns, kinds)]
+    is_category = np.array([_ENCODERS[kind] is _codes for kind in kinds])
+    return [np.column_stack(values) for values in zip(*arrays)], is_category
 
 
-def _is_category(series):
-    import narwhals as nw
-
-    return series.dtype in (nw.Boolean, nw.String, nw.Categorical, nw.Enum)
-
-
-def _codes(all_series):
+def _codes(column):
     """Numbers (n,) of the levels of a column in several frames, compared as strings."""
-    import narwhals as nw
-
-    values = [series.cast(nw.String).to_list() for series in all_series]
-    missing = [series.is_null().to_list() for series in all_series]
-    levels = [
-        sorted({v for v, is_missing in zip(*both) if not is_missing})
-        for both in zip(values, missing)
+    labels = [
+        [None if label is None else str(label) for label in labels_of(series)]
+        for series in column
     ]
-    if len(levels[0]) == len(all_series[0]) > _MOST_DIFFERENT:
+    levels = [sorted({label for label in own if label is not None}) for own in labels]
+    if len(levels[0]) == len(column[0]) > _MOST_DIFFERENT:
         raise ValueError(
-            f"Column {all_series[0].name!r} looks like a key, as all its entries in "
-            "train differ: leave it out."
+            f"Column {column[0].name!r} looks like a key, as all its entries in train "
+            "differ: leave it out."
         )
-    dtype = all_series[0].dtype
-    declared = map(str, dtype.categories) if dtype == nw.Enum else ()
+    is_ordinal = kind_of(column[0]) == "ordinal"
+    declared = map(str, categories_of(column[0])) if is_ordinal else ()
     # Repeated keys keep their first place.
     order = dict.fromkeys(chain(declared, *levels))
     codes = {level: float(code) for code, level in enumerate(order)}
-    # Whatever stands for a missing entry is no level.
-    return [np.array([codes.get(v, np.nan) for v in column]) for column in values]
+    return [np.array([codes.get(label, np.nan) for label in own]) for own in labels]
 
 
-def _numbers(series):
-    """Values (n,) of a column of numbers, dates or durations."""
-    import narwhals as nw
+def _numbers(column):
+    _check_kinds(column)
+    return [numbers_of(series) for series in column]
 
-    dtype = series.dtype
-    if dtype in (nw.Date, nw.Datetime):
-        series = series.dt.timestamp("us")
-    elif dtype == nw.Duration:
-        series = series.dt.total_microseconds()
-    elif not dtype.is_numeric():
-        raise TypeError(
-            f"Column {series.name!r} is of type {dtype}, and numbers, booleans, "
-            "strings, categories, dates and durations can be compared."
-        )
-    values = series.cast(nw.Float64).to_numpy().astype(float)
-    if np.isinf(values).any():
-        raise ValueError(f"Column {series.name!r} has infinite entries.")
-    return values
+
+def _dates(column):
+    """Units (n,) since the first date of the first frame."""
+    _check_kinds(column)
+    dates = Dates(column[0])
+    return [dates.read(series) for series in column]
+
+
+def _check_kinds(column):
+    kinds = [kind_of(series) for series in column]
+    for kind in kinds:
+        if kind != kinds[0]:
+            raise TypeError(
+                f"Column {column[0].name!r} is of the kind {kinds[0]} in train, and of "
+                f"the kind {kind} elsewhere."
+            )
+
+
+# Kind of a column: what makes numbers of it in several frames.
+_ENCODERS = {
+    "number": _numbers,
+    "date": _dates,
+    "categorical": _codes,
+    "ordinal": _codes,
+    "boolean": _codes,
+}
 
 
 def changed_dtypes(frame, other):
@@ -125,7 +130,7 @@ def to_frame(lines, columns, like):
 
     The measures are its index, or its first column where frames have no index.
     """
-    import narwhals as nw
+    import narwhals.stable.v2 as nw
 
     content = {"measure": list(lines)}
     content |= {name: [line[name] for line in lines.values()] for name in columns}

@@ -106,7 +106,9 @@ def conditions_of(table: Table, given: dict) -> list[Condition]:
         raise ValueError(f"given has columns that X did not have: {unknown}.")
     found = [_condition(*parts[name], what) for name, what in given.items()]
     # What is always the same needs no condition, once it is possible.
-    return [condition for condition in found if condition.part.stop > condition.part.start]
+    return [
+        condition for condition in found if condition.part.stop > condition.part.start
+    ]
 
 
 def _condition(column: Column, part: slice, what) -> Condition:

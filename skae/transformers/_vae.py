@@ -262,7 +262,12 @@ class VAETransformer(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "likelihood": [StrOptions({"auto", "from_dtype", *LIKELIHOODS}), list, tuple, callable],
+        "likelihood": [
+            StrOptions({"auto", "from_dtype", *LIKELIHOODS}),
+            list,
+            tuple,
+            callable,
+        ],
         "prior": [StrOptions(set(PRIORS)), Distribution, callable],
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Real, 0, 1, closed="both")],
