@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from skae import VAETransformer
+from skae.data._frames import Dates
 from skae.tables._frames import encode
 
 # As synthpop's `cart.minbucket`.
@@ -132,15 +133,13 @@ def _levels(x, known, column):
     return column.array[rows[np.searchsorted(codes, x)]]
 
 
-def _numbers(x, known, column):
+def _numbers(x, _, column):
     """Numbers as entries of the column's dtype."""
-    whole = pd.Series(np.rint(x))
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return pd.to_datetime(whole, unit="us").astype(column.dtype)
-    if pd.api.types.is_timedelta64_dtype(column):
-        return pd.to_timedelta(whole, unit="us").astype(column.dtype)
+    if column.dtype.kind in "mM":
+        dates = Dates(nw.from_native(column, series_only=True))
+        return pd.Series(dates.write(x)).astype(column.dtype)
     if pd.api.types.is_integer_dtype(column):
-        return whole.astype(column.dtype)
+        return pd.Series(np.rint(x)).astype(column.dtype)
     return x
 
 
