@@ -193,13 +193,14 @@ def conditional(name: str, seed: int, contenders: dict) -> Iterator[dict]:
     conditions = list(events(truth))
     for contender, fit in contenders.items():
         draw = fit(train, seed)
-        for probability, given in conditions:
+        for i, (probability, given) in enumerate(conditions):
             real = truth[satisfies(truth, given)].reset_index(drop=True)
             drawn, seconds = timed(draw, given)
             yield {
                 "table": name,
                 "seed": seed,
                 "contender": contender,
+                "condition": i,
                 "given": {column: str(value) for column, value in given.items()},
                 "probability": probability,
                 "n_drawn": len(drawn),
@@ -246,15 +247,15 @@ _PRINTED = {
         ["error", "accuracy", "brier", "coverage", "seconds"],
     ),
     "conditional": (
-        ["probability", "table", "contender"],
-        ["n_drawn", "distance", "seconds"],
+        ["condition", "table", "contender"],
+        ["probability", "n_drawn", "distance", "seconds"],
     ),
 }
 
 
 def print_means(records: list[dict], keys: list[str], columns: list[str]) -> None:
     """Means over the seeds, a line for each value of the keys."""
-    frame = pd.DataFrame(records).round({"probability": 4})
+    frame = pd.DataFrame(records)
     means = frame.astype(dict.fromkeys(columns, float)).groupby(keys, sort=False)
     lines = means[columns].mean().reset_index().to_numpy().tolist()
     print_table((*keys, *columns), [tuple(line) for line in lines])

@@ -88,18 +88,14 @@ def _mean(records: list[dict], name: str, digits: int) -> str:
 
 
 def _conditional(records: list[dict]) -> str:
-    """By table and power of ten of the probability."""
+    """By table and condition: of levels or of a range, from frequent to rare."""
     names = list(dict.fromkeys(record["contender"] for record in records))
-    conditions = _grouped(
-        [r | {"about": f"{r['probability']:.0e}"} for r in records],
-        ("table", "about", "seed"),
-    )
     lines = []
-    for (name, _, _), own in conditions.items():
-        probability = float(np.mean([r["probability"] for r in own]))
+    for (name, _), own in _grouped(records, ("table", "condition")).items():
+        columns = " and ".join(own[0]["given"])
         cells = [
             f"{_mean(these, 'distance', 3)} ({_mean(these, 'seconds', 1)} s)"
             for these in ([r for r in own if r["contender"] == n] for n in names)
         ]
-        lines.append((name, fixed(probability, 4), *cells))
-    return table(("table", "probability", *names), lines)
+        lines.append((name, columns, _mean(own, "probability", 4), *cells))
+    return table(("table", "given", "probability", *names), lines)
