@@ -1,8 +1,9 @@
 """Autoencoders that are scikit-learn transformers.
 
 The names below are the public ones; `skae.model_selection`, `skae.nn.architectures`,
-`skae.nn.likelihoods`, `skae.nn.penalties` and `skae.nn.priors` hold more. Imports run
-one way: folders of users -> training -> io, data -> nn -> torch.
+`skae.nn.likelihoods`, `skae.nn.penalties`, `skae.nn.priors` and `skae.tables` hold
+more. Imports run one way: folders of users -> training -> io, data -> nn ->
+torch.
 """
 
 from skae.detection import AutoencoderDetector

@@ -59,6 +59,7 @@ NAMES += ["skae.VAETransformer.posterior"]
 NAMES += [f"skae.SemiSupervisedClassifier.{name}" for name in CLASSIFIER_METHODS]
 NAMES += ["skae.model_selection.LabelledFolds"]
 NAMES += [f"{NAMES[-1]}.{method}" for method in ("split", "get_n_splits")]
+NAMES += ["skae.tables.report"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -29,6 +29,7 @@ OPEN = {
     "detection": ({"numpy", "sklearn"}, {"transformers", "io", "top"}),
     "semi_supervised": ({"numpy", "scipy", "sklearn"}, {"transformers", "io", "top"}),
     "model_selection": ({"numpy", "sklearn"}, {"semi_supervised", "top"}),
+    "tables": ({"numpy", "scipy", "sklearn"}, {"data", "top"}),
     "onnx": (
         {"torch", "numpy", "scipy", "sklearn"},
         {"transformers", "detection", "semi_supervised", "training", "io", "nn"},
@@ -114,6 +115,8 @@ TURNED = [
     ("transformers/_base.py", "from ._arrays import as_tensor"),
     ("transformers/_onnx.py", "from skae.onnx import write_part"),
     ("onnx/_export.py", "import onnx"),
+    ("tables/_report.py", "from skae.transformers import VAETransformer"),
+    ("tables/_frames.py", "import narwhals as nw"),
 ]
 
 
