@@ -2,7 +2,7 @@
 
 The names below are the public ones; `skae.model_selection`, `skae.nn.architectures`,
 `skae.nn.likelihoods`, `skae.nn.penalties`, `skae.nn.priors` and `skae.tables` hold
-more. Imports run one way: folders of users -> training -> io, data -> nn ->
+more. Imports run one way: folders of users -> training -> data -> io -> nn ->
 torch.
 """
 

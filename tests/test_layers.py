@@ -1,4 +1,4 @@
-"""Who may import whom: users' folders -> training -> io, data -> nn -> torch."""
+"""Who may import whom: users' folders -> training -> data -> io -> nn -> torch."""
 
 import ast
 import sys
@@ -19,15 +19,18 @@ ALWAYS_THERE |= {"safetensors", "threadpoolctl"}
 # `skae/__init__.py` and `skae/_sklearn.py`
 OPEN = {
     "nn": ({"torch"}, set()),
-    "data": ({"torch", "numpy", "scipy", "sklearn"}, {"nn", "top"}),
+    "data": ({"torch", "numpy", "scipy", "sklearn"}, {"io", "nn", "top"}),
     "io": ({"torch", "numpy", "scipy", "sklearn", "safetensors"}, {"nn", "top"}),
     "training": ({"torch", "sklearn", "skorch", "tqdm"}, {"io", "data", "nn"}),
     "transformers": (
         {"torch", "numpy", "scipy", "sklearn", "threadpoolctl"},
         {"training", "io", "data", "nn", "top"},
     ),
-    "detection": ({"numpy", "sklearn"}, {"transformers", "io", "top"}),
-    "semi_supervised": ({"numpy", "scipy", "sklearn"}, {"transformers", "io", "top"}),
+    "detection": ({"numpy", "sklearn"}, {"transformers", "data", "io", "top"}),
+    "semi_supervised": (
+        {"numpy", "scipy", "sklearn"},
+        {"transformers", "data", "io", "top"},
+    ),
     "model_selection": ({"numpy", "sklearn"}, {"semi_supervised", "top"}),
     "tables": ({"numpy", "scipy", "sklearn"}, {"data", "top"}),
     "onnx": (
@@ -151,6 +154,7 @@ def test_all_rooms_are_there():
 def test_the_public_names_are_these():
     assert sorted(skae.__all__) == [
         "AutoencoderDetector",
+        "AutoencoderImputer",
         "AutoencoderTransformer",
         "SemiSupervisedClassifier",
         "VAETransformer",

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("narwhals")
 pytest.importorskip("pandas", minversion="2.2")
 
 _FOLDER = str(Path(__file__).parent.parent / "benchmarks")

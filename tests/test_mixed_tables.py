@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy.stats import ks_2samp, norm
 from sklearn.base import clone
@@ -21,8 +22,6 @@ from skae import (
 )
 from skae.data._table_columns import Levels, Ranks
 from skae.data._tables import Table
-
-pl = pytest.importorskip("polars", reason="polars is not installed")
 
 both = pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])
 packages = pytest.mark.parametrize("package", ["pandas", "polars"])
@@ -205,8 +204,13 @@ def test_the_slope_of_ranks_makes_their_density_that_of_the_values():
 
 def test_numbers_outside_go_on_as_far_as_they_are():
     ranks = Ranks(np.random.default_rng(0).normal(size=3000))
-    z = ranks.encode(np.array([5.0, 10.0, 20.0, -20.0]))[:, 0]
-    assert (np.diff(z[:3]) > 1).all() and z[2] > 15 and z[3] < -15
+    values = np.array([5.0, 10.0, 100.0, 1e9, -1e9])
+    z = ranks.encode(values)[:, 0]
+    assert (np.diff(z[:4]) > 0.5).all() and z[3] > 15 and z[4] < -15
+    # The slope is the derivative.
+    higher = ranks.encode(values * 1.001)[:, 0]
+    slope = np.log((higher - z) / (values * 0.001))
+    np.testing.assert_allclose(ranks.log_slope(values * 1.0005), slope, atol=1e-3)
 
 
 def test_infrequent_levels_share_a_column():
@@ -287,7 +291,7 @@ def test_unknown_categories(fitted):
 
 
 def test_missing_values_need_allow_nan():
-    with pytest.raises(ValueError, match="'visits' has missing values.*allow_nan"):
+    with pytest.raises(ValueError, match=r"'visits' has missing values.*allow_nan"):
         VAETransformer(2, **FAST).fit(people())
 
 
@@ -462,13 +466,15 @@ def test_the_classifier_takes_frames():
     frame = people(500).drop(columns=["visits", "born"]).dropna().reset_index(drop=True)
     y = frame.pop("ok").to_numpy().astype(int)
     seen = np.where(np.arange(len(y)) % 4 == 0, y, -1)
-    chosen = SemiSupervisedClassifier(random_state=0).fit(frame, seen)
+    chosen = SemiSupervisedClassifier(unlabeled=-1, random_state=0).fit(frame, seen)
     # Which is what it is by the rule that made them, in about three of four rows.
     assert chosen.score(frame, y) > 0.6
     model = VAETransformer(3, **FAST)
-    assert SemiSupervisedClassifier(model, SVC()).fit(frame, seen).score(frame, y) > 0.5
-    beside = SemiSupervisedClassifier(model, SVC(), passthrough=True).fit(frame, seen)
-    assert beside.score(frame, y) > 0.5
+    for passthrough in (False, True):
+        given = SemiSupervisedClassifier(
+            model, SVC(), passthrough=passthrough, unlabeled=-1
+        )
+        assert given.fit(frame, seen).score(frame, y) > 0.5
 
 
 @packages

@@ -1,6 +1,5 @@
 """The report on drawn rows of mixed tables: measures beside SciPy, pandas and loops."""
 
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -8,8 +7,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.spatial.distance import cdist
-
-pytest.importorskip("narwhals")
 
 from skae.tables import _measures as measures
 from skae.tables import report
@@ -434,9 +431,3 @@ def test_keys_are_refused():
 def test_unknown_targets_are_refused():
     with pytest.raises(ValueError, match=r"target has \['job'\]"):
         report(TRAIN, TEST, NEW, target=["plan", "job"])
-
-
-def test_narwhals_is_asked_for(monkeypatch):
-    monkeypatch.setitem(sys.modules, "narwhals", None)
-    with pytest.raises(ImportError, match=r"pip install 'skae\[tables\]'"):
-        report(TRAIN, TEST, NEW)

@@ -1,5 +1,5 @@
-"""Data on their way in and out: arrays, rows, their moments and principal axes.
+"""Data on their way in and out: arrays, mixed tables, rows, their moments and axes.
 
-Imported by `training` and `transformers`; nothing here is for users. May import torch,
-NumPy, scikit-learn and `nn`; knows of no estimator and of no training.
+Imported by `training` and the folders of users; nothing here is for users. May import
+torch, NumPy, scikit-learn, `io` and `nn`; knows of no estimator and of no training.
 """

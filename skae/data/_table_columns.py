@@ -152,10 +152,11 @@ class Levels:
 class Ranks:
     """A number by its rank, as the quantile of a standard normal at that rank.
 
-    Between knots, which are training values, the map is linear; outside it goes on as
-    steep as between the median and the 99th percentile. A value that several rows have
-    stands for all quantiles of theirs. Where most values are of several rows, all of
-    them are knots, and there is nothing between.
+    Between knots, which are training values, the map is linear; outside it rises with
+    the logarithm of the distance, first as steeply as between the median and the 99th
+    percentile. A value that several rows have stands for all quantiles of theirs. Where
+    most values are of several rows, all of them are knots, and there is nothing
+    between.
 
     Parameters
     ----------
@@ -169,7 +170,7 @@ class Ranks:
     low, high : ndarray of shape (m,)
         First and last quantile of each.
     slope : float
-        Quantiles for a unit outside the knots.
+        Quantiles for a unit next to the knots, outside.
     decimals : int or None
         Digits after the point that values have at most; None is any number.
     """
@@ -223,9 +224,10 @@ class Ranks:
         gap = np.where(place > before, knots[place] - knots[before], 1.0)
         part = ((values - knots[before]) / gap).clip(0, 1)
         z = self.high[before] + part * (self.low[place] - self.high[before])
-        below = (values - knots[0]).clip(max=0) * self.slope
-        above = (values - knots[-1]).clip(min=0) * self.slope
-        z = np.where(values < knots[0], self.low[0] + below, z)
+        # By logarithms, since networks make nothing of a million.
+        below = np.log1p((knots[0] - values).clip(min=0) * self.slope)
+        above = np.log1p((values - knots[-1]).clip(min=0) * self.slope)
+        z = np.where(values < knots[0], self.low[0] - below, z)
         z = np.where(values > knots[-1], self.high[-1] + above, z)
         is_knot = knots[place] == values
         low = np.where(is_knot, self.low[place], z)
@@ -274,8 +276,9 @@ class Ranks:
         after = np.searchsorted(knots, values, side="right").clip(1, len(knots) - 1)
         rise = self.low[after] - self.high[after - 1]
         slope = rise / (knots[after] - knots[after - 1])
-        outside = (values < knots[0]) | (values > knots[-1])
-        slope = np.where(outside, self.slope, slope)
+        distance = np.maximum(knots[0] - values, values - knots[-1])
+        outside = self.slope / (1 + distance.clip(min=0) * self.slope)
+        slope = np.where(distance > 0, outside, slope)
         slope = np.where(high > low, high - low, slope)
         return np.where(np.isnan(values), 0.0, np.log(slope.clip(1e-300)))
 

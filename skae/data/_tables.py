@@ -28,6 +28,9 @@ from skae.io import storable
 # Different texts of as many rows, from which on they are a key.
 _LEAST_KEYS = 100
 
+# Kinds of columns whose values have no order.
+_NOMINAL = "categorical", "boolean"
+
 storable(Dates)
 storable(Dtypes)
 
@@ -77,7 +80,7 @@ class Column:
         self.name, self.kind = series.name, kind_of(series)
         self.labels: list | None = None
         self.dates: Dates | None = None
-        if self.kind in ("categorical", "boolean"):
+        if self.kind in _NOMINAL:
             self.labels = _labels(series)
         elif self.kind == "ordinal":
             self.labels = categories_of(series)
@@ -86,7 +89,7 @@ class Column:
         values = self.read(series)
         self.missing_fraction = float(np.isnan(values).mean())
         n_different = len(np.unique(values[~np.isnan(values)]))
-        is_nominal = self.kind in ("categorical", "boolean")
+        is_nominal = self.kind in _NOMINAL
         few = min(MOST_LEVELS, max_categories)
         self.encoder: Levels | Ranks
         if is_nominal or n_different <= few:
@@ -359,11 +362,11 @@ class Table:
         return np.hstack(encoded)
 
     def unknown(self, X) -> list[str]:
-        """Names of the columns in which rows have values that no training row had."""
+        """Names of the columns of categories that no training row had."""
         return [
             column.name
             for column, values in zip(self.columns, self.read(X))
-            if column.is_unknown(values).any()
+            if column.kind in _NOMINAL and column.is_unknown(values).any()
         ]
 
     def decode(self, rows: np.ndarray, *, generator=None, missing=None, like=None):

@@ -4,7 +4,7 @@
 `_estimators.py` what users call, `_parts.py` and `_foreign.py` register classes of `nn`
 and of other packages. Other folders register theirs with `storable`.
 
-Imported by all folders of users and by `training`. May import torch, NumPy,
+Imported by all folders of users, by `training` and `data`. May import torch, NumPy,
 scikit-learn, safetensors and `nn`.
 """
 

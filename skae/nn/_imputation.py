@@ -334,8 +334,8 @@ def learn_from_masked_entries(
     own = model.likelihood.mean(model.decode(model.best_code(seen, n_steps)))
     # Least squares for the weight: the error is linear in it.
     shift = (own - of_normal)[is_masked].double()
-    found = (model.target(x) - of_normal)[is_masked].double()
-    imputer.weight[-1] = _best_weight(shift, found)
+    rest = (model.target(x) - of_normal)[is_masked].double()
+    imputer.weight[-1] = _best_weight(shift, rest)
     drawn, found = [], []
     draws, size = base_samples[:_N_CODE_DRAWS], rows_of_draws(model, _N_CODE_DRAWS)
     for rows, given, masked in zip(*(t.split(size) for t in (x, seen, is_masked))):

@@ -198,9 +198,9 @@ class _Conditional:
         half_log_det = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)[self.pattern]
         # W_o' (x_o - m_o), (n, r), and the posterior means of the latents
         projected = self.residual @ loadings
-        latents = torch.cholesky_solve(
-            projected[..., None], self.factor[self.pattern]
-        )[..., 0]
+        latents = torch.cholesky_solve(projected[..., None], self.factor[self.pattern])[
+            ..., 0
+        ]
         self.fitted = latents @ loadings.T
         n_observed = self.is_observed.sum(1)
         explained = (projected * latents).sum(1)
@@ -351,9 +351,7 @@ def _expected_moments(normal: LowRankNormal, x: Tensor) -> tuple[Tensor, Tensor,
     return normal.mean + shift, covariance, log_prob / len(x)
 
 
-def _covariance_of_fitted(
-    normal: LowRankNormal, part: "_Conditional"
-) -> Tensor:
+def _covariance_of_fitted(normal: LowRankNormal, part: "_Conditional") -> Tensor:
     """Sum over rows of the covariance (d, d) that the latents leave missing entries."""
     # Of each pattern (u, d), times the root of its number of rows.
     counts = part.pattern.bincount(minlength=len(part.factor)).to(part.factor)

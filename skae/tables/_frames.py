@@ -40,11 +40,6 @@ def read(train, test, new):
 def _as_frame(frame, name):
     try:
         return from_native(frame)
-    except ImportError as error:
-        raise ImportError(
-            "skae.tables reads data frames through narwhals, which is not installed: "
-            "pip install 'skae[tables]'."
-        ) from error
     except TypeError as error:
         raise TypeError(
             f"{name} has to be a data frame (pandas, polars, ...), in which each "

@@ -108,8 +108,6 @@ def report(train, test, new, *, target=None, by_column=False, random_state=None)
         If the columns differ, a target is none of them, a number is infinite, all
         entries of a column of more than 100 categories differ, or `test` has fewer than
         four rows or another frame fewer than two.
-    ImportError
-        If narwhals is not installed, which scikit-learn brings from 1.9 on.
 
     Notes
     -----

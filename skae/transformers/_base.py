@@ -243,17 +243,32 @@ class BaseAutoencoder(
             Range of the rows; values outside become its nearer end. "observed" is the
             range of the training rows, feature by feature; a pair holds the lowest and
             the highest value, each a number or one for each feature.
+        given : dict, dataframe or None, default=None
+            What is known of the rows of a mixed table. By the name of a column: a
+            value, a pair ``(lowest, highest)``, a set of values, or a list or array of
+            one value for each row. A dataframe of `n_samples` rows has some of the
+            columns; its missing values are drawn. Nothing is drawn and thrown away:
+            codes are weighted by the probability of what is given [2]_, and rows of
+            their own values are imputed where the model takes missing values.
+        missing : bool, default=False
+            Whether values of a mixed table are missing as often as in the training
+            rows, by columns and codes.
+        accept : callable or None, default=None
+            Function from a dataframe of new rows to a mask of those that are valid;
+            others are drawn anew, at most 100 times as many as `n_samples`.
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            New rows, in the units of the training data.
+        X : ndarray or dataframe of shape (n_samples, n_features)
+            New rows, in the units of the training data; of a model of a mixed table a
+            dataframe of its columns and dtypes.
 
         Raises
         ------
         ValueError
-            If the model has no such density, or no likelihood to draw noise from, or if
-            `bounds` has none of these forms.
+            If the model has no such density, or no likelihood to draw noise from, if
+            `bounds` has none of these forms, if what is given is impossible, or too few
+            rows are accepted.
 
         References
         ----------

@@ -15,8 +15,8 @@ from skae.data._rows import CHUNK, Moments, ResidentRows, exact_split
 from skae.data._streamed_rows import StreamedRows, moments_of
 from skae.data._streams import Stream
 from skae.nn._build import build_model, model_config, set_penalty
-from skae.nn._init_pca import LinearInit, init_from_axes
 from skae.nn._imputation import missing_groups
+from skae.nn._init_pca import LinearInit, init_from_axes
 from skae.nn._missing_normal import fit_missing_normal
 from skae.nn._params import to_python
 from skae.nn._units import Units
