@@ -96,11 +96,12 @@ def _values(layout, decoded, rows):
     if layout.kind == "table":
         return _table_values(layout, decoded, rows)
     both = layout.pictures(np.concatenate([decoded, rows]))
-    limits = colour_range(layout, both)
+    low, high = colour_range(layout, both)
     if layout.kind == "image":
-        both = as_image(both, limits)
-        limits = (0.0, 1.0) if both.ndim == 4 else limits
-    low, high = limits
+        # The black and white of real rows: decoded values beyond them are cut.
+        low, high = colour_range(layout, layout.pictures(rows))
+        both = as_image(both, (low, high))
+        low, high = (0.0, 1.0) if both.ndim == 4 else (low, high)
     levels = _quantised(both, low, high)
     return {
         "kind": layout.kind,
