@@ -210,7 +210,9 @@ class LatentDisplay:
         ax.set(xlabel=f"Latent {latent}", ylabel=self._targets.label)
         if self._targets.ranks is not None:
             classes = self._targets.classes
-            ax.set_yticks(range(len(classes)), classes)
+            # Without targets there is one strip, which has no name.
+            names = [name for name in classes if name]
+            ax.set_yticks(range(len(names)), names)
 
     def _add_key(self, ax, owner=None):
         """Legend or colour bar; the names of strips stand at their axis."""

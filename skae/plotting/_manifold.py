@@ -108,8 +108,7 @@ class ManifoldDisplay:
             tiles = draw_tiles(self.axes_[0], self.rows, self.layout, tile_kwargs)
             self.tiles_ = [tiles]
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
-        for panel in self.axes_:
-            self._label(panel)
+        self._label(self.axes_)
         draw_title(ax, self.axes_, name or self.name)
         return self
 
@@ -123,15 +122,20 @@ class ManifoldDisplay:
             ax, "ManifoldDisplay.plot", values[shown], names, kwargs
         )
 
-    def _label(self, panel):
-        label_tiles(panel.set_xticks, self.values[0])
-        panel.set_xlabel(f"Latent {self.latents[0]}, {self.density}")
-        if len(self.latents) == 1:
-            panel.set_yticks([])
-            return
-        label_tiles(panel.set_yticks, self.values[1])
-        panel.set_ylabel(f"Latent {self.latents[1]}, {self.density}")
-        panel.label_outer()
+    def _label(self, axes):
+        # Small panels have no room for more than the name.
+        is_single = len(axes) == 1
+        density, n_ticks = (f", {self.density}", 5) if is_single else ("", 3)
+        names = [f"Latent {latent}{density}" for latent in self.latents]
+        for panel in axes:
+            label_tiles(panel.set_xticks, self.values[0], n_ticks=n_ticks)
+            panel.set_xlabel(names[0])
+            if len(self.latents) == 1:
+                panel.set_yticks([])
+                continue
+            label_tiles(panel.set_yticks, self.values[1], n_ticks=n_ticks)
+            if panel.get_subplotspec().is_first_col() or is_single:
+                panel.set_ylabel(names[1])
 
     @classmethod
     def from_estimator(

@@ -96,8 +96,8 @@ def draw_heat_maps(ax, caller, maps, titles, kwargs=None):
     """A panel for each of the maps (n, r, c), with common colours; returns the list of
     axes and that of images."""
     n, n_columns = len(maps), min(len(maps), _MAX_COLUMNS)
-    # A single one has room for its title.
-    size = (max(_MAP, 2 * _MAP / n_columns), _MAP)
+    # One or two have room for the names of features.
+    size = (max(_MAP, 3 * _MAP / n_columns), _MAP)
     grid = panels(ax, caller, -(-n // n_columns), n_columns, size=size, sharey=True)
     shown, spare = list(grid.flat)[:n], list(grid.flat)[n:]
     largest = float(np.abs(maps).max()) or 1.0
@@ -107,6 +107,8 @@ def draw_heat_maps(ax, caller, maps, titles, kwargs=None):
     for panel, values, title in zip(shown, maps, titles):
         images.append(panel.imshow(values, **merged(options, kwargs)))
         panel.set_title(title, fontsize="medium")
+        is_first = panel.get_subplotspec().is_first_col()
+        panel.tick_params(labelleft=is_first)
     for panel in spare:
         panel.set_axis_off()
     shown[0].figure.colorbar(images[0], ax=shown, label="Value (std. dev.)")
@@ -124,9 +126,9 @@ def figure_size(rows, layout):
     return n_columns * wide + _MARGIN, n_rows * max(_TILE, 0.8 * wide) + _MARGIN
 
 
-def label_tiles(set_ticks, values, form="{:.2g}"):
+def label_tiles(set_ticks, values, form="{:.2g}", n_ticks=_MAX_TICKS):
     """Values at some of the places 0, 1, ... along an axis, the ends among them."""
-    n = min(len(values), _MAX_TICKS)
+    n = min(len(values), n_ticks)
     places = np.unique(np.linspace(0, len(values) - 1, n).round().astype(int))
     # A number that rounds to zero has no sign.
     set_ticks(places, [form.format(values[i] + 0.0) for i in places])

@@ -109,10 +109,13 @@ class TraversalDisplay:
             self.tiles_ = [draw_tiles(self.axes_[0], rows, self.layout, tile_kwargs)]
             self.axes_[0].set_yticks(range(len(names))[::-1], names)
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
+        # Small panels have no room for more.
+        is_single = len(self.axes_) == 1
+        label = f"Latent {self.density}" if is_single else "Quantile"
         for panel in self.axes_:
-            label_tiles(panel.set_xticks, self.probabilities, "{:.0%}")
-            panel.set_xlabel(f"Latent {self.density}")
-            panel.label_outer()
+            n_ticks = 5 if is_single else 3
+            label_tiles(panel.set_xticks, self.probabilities, "{:.0%}", n_ticks)
+            panel.set_xlabel(label)
         draw_title(ax, self.axes_, name or self.name)
         return self
 
@@ -124,9 +127,12 @@ class TraversalDisplay:
         )
         features = self.layout.names
         if len(features) <= MAX_NAMES:
-            self.axes_[0].set_yticks(range(len(features))[::-1], features)
+            size = "medium" if len(features) <= 10 else "small"
+            places = range(len(features))[::-1]
+            self.axes_[0].set_yticks(places, features, fontsize=size)
         for panel in self.axes_:
-            panel.set_ylabel("Feature")
+            if panel.get_subplotspec().is_first_col():
+                panel.set_ylabel("Feature")
 
     @classmethod
     def from_estimator(
