@@ -119,8 +119,12 @@ class ExplainedVarianceDisplay:
             Rows on which the first latents are compared with as many components of PCA,
             which is fitted to the same rows: no linear code of them has a higher ratio.
             None draws `explained_variance_ratio_` alone, that of validation rows.
-        ax, name, curve_kwargs, pca_kwargs
-            As in `plot`; the default name is that of the class.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Label of the curve. None is the name of the class.
+        curve_kwargs, pca_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------

@@ -308,8 +308,14 @@ class LatentDisplay:
             Classes or numbers by which the codes are coloured.
         sample_shape : tuple of int, default=None
             Shape of a row in `to_html`, as described in :class:`ReconstructionDisplay`.
-        latents, ax, name, scatter_kwargs, ellipse_kwargs
-            As in `plot`; the default name is that of the class.
+        latents : sequence of int, default=None
+            Latents to draw, as in `plot`.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title. None is the name of the class.
+        scatter_kwargs, ellipse_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------
@@ -358,8 +364,14 @@ class LatentDisplay:
             Classes or numbers by which they are coloured.
         std : array-like of shape (n_samples, n_components), default=None
             Standard deviations of their posteriors.
-        latents, ax, name, scatter_kwargs, ellipse_kwargs
-            As in `plot`.
+        latents : sequence of int, default=None
+            Latents to draw, as in `plot`.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title.
+        scatter_kwargs, ellipse_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------

@@ -187,8 +187,12 @@ class LossCurveDisplay:
         ----------
         estimator : transformer or Pipeline
             Fitted; of a pipeline the last step.
-        ax, name, curve_kwargs, best_kwargs
-            As in `plot`; the default name is that of the class.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title. None is the name of the class.
+        curve_kwargs, best_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------
@@ -210,8 +214,12 @@ class LossCurveDisplay:
         cv_results : dict
             What :func:`~sklearn.model_selection.cross_validate` returns with
             ``return_estimator=True``.
-        ax, name, curve_kwargs, best_kwargs
-            As in `from_estimator`.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title.
+        curve_kwargs, best_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------

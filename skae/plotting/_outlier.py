@@ -11,8 +11,10 @@ _MAX_FEATURES = 12
 
 
 class OutlierDisplay:
-    """Histogram of outlier scores with the threshold, and contributions of features to
-    the scores of the most outlying rows.
+    """Outlier scores with their threshold, and the reasons of the highest ones.
+
+    A histogram of the scores, and beside it the contributions of the features to those
+    of the most outlying rows.
 
     It is recommended to create it by `from_estimator` or `from_predictions`. All
     parameters are stored as attributes.
@@ -197,8 +199,14 @@ class OutlierDisplay:
             has an `explain`, as :class:`~skae.AutoencoderDetector` has.
         X : array-like of shape (n_samples, n_features)
             Rows.
-        n_top, ax, name, histogram_kwargs, threshold_kwargs, image_kwargs
-            As in `plot`; the default name is that of the class.
+        n_top : int, default=8
+            Number of rows whose contributions are drawn.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title. None is the name of the class.
+        histogram_kwargs, threshold_kwargs, image_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------
@@ -253,8 +261,14 @@ class OutlierDisplay:
             Contributions of the features to the scores, as `explain` returns them.
         feature_names : list of str, default=None
             Names of the features.
-        n_top, ax, name, histogram_kwargs, threshold_kwargs, image_kwargs
-            As in `plot`.
+        n_top : int, default=8
+            Number of rows whose contributions are drawn.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title.
+        histogram_kwargs, threshold_kwargs, image_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------

@@ -206,8 +206,12 @@ class ReconstructionDisplay:
             (channels, height, width) an image. None is the `sample_shape` of the
             estimator, where two numbers are a series; without any, rows are those of a
             table.
-        ax, name, image_kwargs, line_kwargs, residual_kwargs
-            As in `plot`; the default name is that of the class.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title. None is the name of the class.
+        image_kwargs, line_kwargs, residual_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------
@@ -250,10 +254,16 @@ class ReconstructionDisplay:
         ----------
         X, X_reconstructed : array-like of shape (n_samples, n_features)
             Rows and their reconstructions, of which the first are drawn.
-        n_rows, sample_shape
-            As in `from_estimator`.
-        ax, name, image_kwargs, line_kwargs, residual_kwargs
-            As in `plot`.
+        n_rows : int, default=5
+            Number of rows that are drawn, at most.
+        sample_shape : tuple of int, default=None
+            Shape of a row, as in `from_estimator`.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title.
+        image_kwargs, line_kwargs, residual_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------

@@ -170,8 +170,12 @@ class TraversalDisplay:
             Probabilities of the first and the last code.
         sample_shape : tuple of int, default=None
             Shape of a row, as described in :class:`ReconstructionDisplay`.
-        ax, name, tile_kwargs
-            As in `plot`; the default name is that of the class.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        name : str, default=None
+            Title. None is the name of the class.
+        tile_kwargs : dict, default=None
+            Keyword arguments of artists, as in `plot`.
 
         Returns
         -------
