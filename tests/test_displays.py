@@ -413,7 +413,7 @@ def test_loadings_are_components_in_the_units_that_are_asked_for(fits):
 
 
 def test_styles_of_users_replace_the_defaults(fits):
-    X, y, options = rows_of("images")
+    X, _, options = rows_of("images")
     vae = fits("vae", "images", 3)
     latent = LatentDisplay.from_estimator(
         vae, X, scatter_kwargs={"color": "k", "s": 3}, ellipse_kwargs={"alpha": 0.5}

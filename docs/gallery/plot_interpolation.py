@@ -18,19 +18,21 @@ from sklearn.model_selection import train_test_split
 
 from skae import AutoencoderTransformer, VAETransformer
 
-N_COMPONENTS, N_STEPS = 32, 10
+N_STEPS = 10
 
 # %%
 # The models
 # ----------
-# The plain autoencoder begins with random weights and has no weight decay.
+# The gaps between codes grow with the number of latents: one autoencoder has as many
+# as the variational model, one has twice as many.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, _, y_test = train_test_split(X / 16, y, random_state=0)
-vae = VAETransformer(N_COMPONENTS, max_iter=25, random_state=0).fit(X_train)
-plain = AutoencoderTransformer(
-    N_COMPONENTS, init="random", alpha=0.0, max_iter=40, random_state=0
-).fit(X_train)
+vae = VAETransformer(8, max_iter=25, random_state=0).fit(X_train)
+models = {"VAE, 8 latents": vae}
+for k in (8, 16):
+    plain = AutoencoderTransformer(k, max_iter=40, random_state=0).fit(X_train)
+    models[f"autoencoder, {k} latents"] = plain
 
 # %%
 # The paths
@@ -46,7 +48,7 @@ usual = np.quantile(vae.score_samples(X_test), 0.01)
 print(f"1 % of the test images have a score below {usual:.0f} nats")
 
 paths, lowest = {}, {}
-for name, model in {"VAE": vae, "plain autoencoder": plain}.items():
+for name, model in models.items():
     codes = model.transform(X_test)
     steps = [(1 - weights) * codes[i] + weights * codes[j] for i, j in pairs]
     paths[name] = np.stack([model.inverse_transform(step) for step in steps])
@@ -55,15 +57,15 @@ for name, model in {"VAE": vae, "plain autoencoder": plain}.items():
     n_below = (lowest[name] < usual).sum()
     print(
         f"{name}: lowest step {lowest[name].min():.0f} nats, "
-        f"{n_below} of {len(pairs)} paths have a step below {usual:.0f}"
+        f"paths with a step below {usual:.0f}: {n_below} of {len(pairs)}"
     )
 
 # %%
-# The path on which the plain autoencoder falls lowest
-# ----------------------------------------------------
+# The path on which an autoencoder falls lowest
+# ---------------------------------------------
 
-worst = int(np.argmin(lowest["plain autoencoder"]))
-figure, axes = plt.subplots(2, 1, figsize=(8, 2.4), layout="constrained")
+worst = int(np.argmin(lowest["autoencoder, 8 latents"]))
+figure, axes = plt.subplots(3, 1, figsize=(8, 3.4), layout="constrained")
 for ax, (name, images) in zip(axes, paths.items()):
     ends = X_test[list(pairs[worst])]
     shown = np.vstack([ends[:1], images[worst], ends[1:]]).reshape(-1, 8, 8)
