@@ -9,6 +9,9 @@ from skae.plotting._style import PANEL, merged, palette, panels, sequential, tex
 # Features whose contributions are drawn, at most.
 _MAX_FEATURES = 12
 
+# Letters of the name of a row beyond which it is upright.
+_LONG = 3
+
 
 class OutlierDisplay:
     """Outlier scores with their threshold, and the reasons of the highest ones.
@@ -47,8 +50,8 @@ class OutlierDisplay:
     threshold_line_ : matplotlib Line2D or None
         Line at the threshold.
     contributions_ : matplotlib AxesImage or None
-        Contributions of features (columns) to the scores of rows, the most outlying on
-        top.
+        Contributions of features, from top to bottom, to the scores of rows, the most
+        outlying first.
     top_rows_ : ndarray of int
         Numbers of these rows.
 
@@ -120,7 +123,7 @@ class OutlierDisplay:
             "OutlierDisplay.plot",
             1,
             n_panels,
-            size=(1.9 * PANEL, 1.6 * PANEL),
+            size=(2.2 * PANEL, 1.8 * PANEL),
         )
         self.axes_ = list(grid[0])
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
@@ -164,18 +167,19 @@ class OutlierDisplay:
         shown = np.sort(np.argsort(-top.sum(0), kind="stable")[:_MAX_FEATURES])
         top = top[:, shown]
         options = {"cmap": sequential(ax), "aspect": "auto", "vmin": 0}
-        self.contributions_ = ax.imshow(top, **merged(options, kwargs))
+        self.contributions_ = ax.imshow(top.T, **merged(options, kwargs))
         ax.figure.colorbar(
             self.contributions_, ax=ax, label="Contribution to the score"
         )
         names = self.feature_names
         names = [f"Feature {i}" if names is None else names[i] for i in shown]
-        ax.set_xticks(range(len(names)), names, rotation=90)
-        rows = self.top_rows_ if self.row_names is None else self.row_names
+        ax.set_yticks(range(len(names)), names)
+        rows = self.top_rows_
         if self.row_names is not None:
-            rows = [rows[i] for i in self.top_rows_]
-        ax.set_yticks(range(len(top)), rows)
-        ax.set(ylabel="Row, the most outlying on top")
+            rows = [str(self.row_names[i]) for i in rows]
+        is_long = max((len(str(row)) for row in rows), default=0) > _LONG
+        ax.set_xticks(range(len(rows)), rows, rotation=90 if is_long else 0)
+        ax.set_xlabel("Row, the most outlying first")
 
     @classmethod
     def from_estimator(
