@@ -14,7 +14,16 @@ except ImportError:  # scikit-learn < 1.8 does not compare the namespaces
         pass
 
 
-# Below the fallback, which has to follow its own import.
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn < 1.9 has no callbacks
+
+    class CallbackSupportMixin:
+        def _init_callback_context(self, **options):
+            return None
+
+
+# Below the fallbacks, which have to follow their own imports.
 from sklearn.utils import _safe_indexing
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
@@ -30,8 +39,13 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+# What `_fit_context` reads after a fit, also after one that failed, to end callbacks.
+CALLBACK_STATE = {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}
+
 __all__ = [
     "ADAPTERS_MANAGER",
+    "CALLBACK_STATE",
+    "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "StrOptions",

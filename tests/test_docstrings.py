@@ -4,6 +4,7 @@ import pytest
 from numpydoc.validate import validate
 
 import skae
+import skae.plotting
 
 # Of numpydoc's rules, those that this project does not follow.
 IGNORED = {
@@ -60,6 +61,21 @@ NAMES += [f"skae.SemiSupervisedClassifier.{name}" for name in CLASSIFIER_METHODS
 NAMES += ["skae.model_selection.LabelledFolds"]
 NAMES += [f"{NAMES[-1]}.{method}" for method in ("split", "get_n_splits")]
 NAMES += ["skae.tables.report"]
+DISPLAY_METHODS = [
+    "plot",
+    "from_estimator",
+    "from_codes",
+    "from_predictions",
+    "from_cv_results",
+    "to_html",
+]
+NAMES += [f"skae.plotting.{name}" for name in skae.plotting.__all__]
+NAMES += [
+    f"skae.plotting.{name}.{method}"
+    for name in skae.plotting.__all__
+    for method in DISPLAY_METHODS
+    if hasattr(getattr(skae.plotting, name), method)
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

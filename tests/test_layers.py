@@ -33,6 +33,7 @@ OPEN = {
     ),
     "model_selection": ({"numpy", "sklearn"}, {"semi_supervised", "top"}),
     "tables": ({"numpy", "scipy", "sklearn"}, {"data", "top"}),
+    "plotting": ({"numpy", "scipy", "sklearn"}, {"training", "top"}),
     "onnx": (
         {"torch", "numpy", "scipy", "sklearn"},
         {"transformers", "detection", "semi_supervised", "training", "io", "nn"},
@@ -109,6 +110,8 @@ TURNED = [
     ("transformers/_base.py", "from skae.detection import AutoencoderDetector"),
     ("detection/_detector.py", "from skae.training import LatentNet"),
     ("detection/_detector.py", "import torch"),
+    ("plotting/_latent.py", "import matplotlib.pyplot as plt"),
+    ("plotting/_latent.py", "from skae.transformers import VAETransformer"),
     (
         "training/_trainer.py",
         "from sklearn.utils._array_api import get_namespace",

@@ -52,7 +52,15 @@ def is_frame(X) -> bool:
 
 def has_numbers_alone(X) -> bool:
     """Whether a dataframe has no column but those that become an array of numbers."""
-    frame = from_native(X)
+    from narwhals.exceptions import DuplicateError
+
+    try:
+        frame = from_native(X)
+    except DuplicateError:
+        # Arrays have no names that could be equal.
+        if any(getattr(dtype, "kind", "O") not in "biuf" for dtype in X.dtypes):
+            raise
+        return True
     return all(_is_numeric(frame[name]) for name in frame.columns)
 
 

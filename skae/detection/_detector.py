@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import (
     ADAPTERS_MANAGER,
+    CallbackSupportMixin,
     Interval,
     StrOptions,
     _fit_context,
@@ -23,6 +24,7 @@ from skae.detection._scores import SCORES, threshold
 from skae.detection._transformers import make_transformer, with_seed
 from skae.io import FileMixin, storable
 from skae.transformers._apply import all_or_nothing
+from skae.transformers._monitoring import fit_part, fit_tasks
 from skae.transformers._weights import in_order, repeated
 
 # Parts of the rows, each of which is scored by what is fitted to the others: two, so
@@ -52,7 +54,7 @@ def _explains(detector):
 
 
 @storable
-class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
+class AutoencoderDetector(CallbackSupportMixin, FileMixin, OutlierMixin, BaseEstimator):
     r"""Outlier detector by distances of a row and its residual from training rows.
 
     A row `x` has a reconstruction :math:`\hat x`, decoded from its code, and a residual
@@ -262,9 +264,11 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         X = in_order(repeated(X, sample_weight, random_state))
         # On all rows: unlike a covariance, a network hardly learns a few outliers.
-        self.transformers_ = self._fitted(transformer, X, random_state)
-        views = self._views(X, self.transformers_)
-        unseen, as_new = self._as_new(transformer, X, views, random_state)
+        n_fits = 1 if len(X) <= _FEW_ROWS else 1 + _N_PARTS
+        with fit_tasks(self, n_fits * self.n_estimators, X, y) as tasks:
+            self.transformers_ = self._fitted(transformer, X, random_state, tasks)
+            views = self._views(X, self.transformers_)
+            unseen, as_new = self._as_new(transformer, X, views, random_state, tasks)
         X = self._completed(X, self.transformers_)
         self._fitted_score = self._new_score().fit(X, views, unseen, random_state)
         scores_as_new = self._fitted_score.calibrate(X, views, as_new)
@@ -426,12 +430,19 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         adapter = ADAPTERS_MANAGER.adapters[self._frames]
         return adapter.create_container(X, X, columns=self.feature_names_in_)
 
-    def _fitted(self, transformer, X, random_state):
+    def _fitted(self, transformer, X, random_state, tasks):
         """List of clones of the transformer, with seeds of their own, fitted to X."""
         rows = self._named(X)
         # With a y, which frozen estimators ask for.
         return [
-            with_seed(transformer, random_state).fit(rows, None)
+            fit_part(
+                self,
+                tasks,
+                with_seed(transformer, random_state),
+                "fit-transformer",
+                rows,
+                None,
+            )
             for _ in range(self.n_estimators)
         ]
 
@@ -444,7 +455,7 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
         rows = self._named(X)
         return [SCORES[self.outlier_score].view(t, X, rows) for t in transformers]
 
-    def _as_new(self, transformer, X, views, random_state):
+    def _as_new(self, transformer, X, views, random_state, tasks):
         """What new rows would have, for each row of X (n, d) by a fit to other rows.
 
         Returns the list of their views by transformers that have not seen them, and the
@@ -461,7 +472,7 @@ class AutoencoderDetector(FileMixin, OutlierMixin, BaseEstimator):
                 fitted = self.transformers_
                 seen, new = ([view[rows] for view in views] for rows in (kept, others))
             else:
-                fitted = self._fitted(transformer, X[kept], random_state)
+                fitted = self._fitted(transformer, X[kept], random_state, tasks)
                 seen, new = (self._views(X[rows], fitted) for rows in (kept, others))
             kept, asked = (self._completed(X[rows], fitted) for rows in (kept, others))
             score = self._new_score()

@@ -63,7 +63,9 @@ def storable(kind: type) -> type:
 
 
 def _get_state(value):
-    return value.__reduce_ex__(2)[2] or {}
+    state = value.__reduce_ex__(2)[2] or {}
+    # Callbacks of scikit-learn watch fits: they are no part of what was fitted.
+    return {k: v for k, v in state.items() if k != "_skl_callbacks"}
 
 
 def _set_state(kind: type, state):

@@ -135,12 +135,19 @@ def filled(
     # All draws of a row lie in memory at once, so that many draws mean few rows.
     size = rows_of_draws(model, max(len(base_samples), n_values))
     draws = base_samples.to(X.device, X.dtype)
-    chunks = model.units.to_net(X).split(size)
-    values = torch.cat([conditional(model, x, draws, n_steps) for x in chunks])
+    # Most of the time goes into rows, and complete ones need none.
+    is_complete = ~X.isnan().any(1)
+    incomplete = (~is_complete).nonzero().flatten()
+    # One row at least, which shows how many values there are of an entry.
+    at = incomplete if len(incomplete) else torch.zeros_like(is_complete[:1]).long()
+    chunks = model.units.to_net(X[at]).split(size)
+    found = torch.cat([conditional(model, x, draws, n_steps) for x in chunks])
     # (n, m, d) where there are several values of an entry
-    if values.ndim > X.ndim:
-        X = X[:, None]
-    return torch.where(X.isnan(), values, X)
+    if found.ndim > X.ndim:
+        X = X[:, None].expand(-1, *found.shape[1:])
+    filled = X.clone()
+    filled[at] = torch.where(X[at].isnan(), found, X[at])
+    return filled
 
 
 def conditional_mean(

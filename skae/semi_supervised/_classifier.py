@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import has_fit_parameter
 
 from skae._sklearn import (
+    CallbackSupportMixin,
     HasMethods,
     _check_method_params,
     _fit_context,
@@ -38,6 +39,7 @@ from skae.semi_supervised._encoders import check_not_encoded
 from skae.semi_supervised._labels import split_labels
 from skae.semi_supervised._predictions import PredictionMixin
 from skae.transformers._apply import all_or_nothing
+from skae.transformers._monitoring import fit_part, fit_tasks
 
 # Columns that a category of a mixed table has at most.
 _MOST_CATEGORIES = 255
@@ -45,7 +47,12 @@ _MOST_CATEGORIES = 255
 
 @storable
 class SemiSupervisedClassifier(
-    FileMixin, PredictionMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+    CallbackSupportMixin,
+    FileMixin,
+    PredictionMixin,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
 ):
     """Classifier on features that are learned from labelled and unlabelled rows.
 
@@ -275,14 +282,23 @@ class SemiSupervisedClassifier(
         # The transformer checks the rows; here, their number of features and names.
         if self._table is None:
             validate_data(self, X, skip_check_array=True)
-        if self.transformer is not None:
-            transformer = clone(self.transformer)
-            self.transformer_ = transformer.fit(X, None, **params.transformer.fit)
-        classifier = self._choose(X, is_labelled, labels, params.classifier.fit)
-        self.classes_ = classes
-        self._fit_classifier(
-            classifier, X, is_labelled, labels, ranks, params.classifier.fit
-        )
+        n_tasks = 1 + (self.transformer is not None)
+        with fit_tasks(self, n_tasks, X, y) as tasks:
+            if self.transformer is not None:
+                self.transformer_ = fit_part(
+                    self,
+                    tasks,
+                    clone(self.transformer),
+                    "fit-transformer",
+                    X,
+                    None,
+                    **params.transformer.fit,
+                )
+            classifier = self._choose(X, is_labelled, labels, params.classifier.fit)
+            self.classes_ = classes
+            self._fit_classifier(
+                tasks, classifier, X, is_labelled, labels, ranks, params.classifier.fit
+            )
         return self
 
     def get_metadata_routing(self):
@@ -377,7 +393,7 @@ class SemiSupervisedClassifier(
         self.transformer_, self.cv_results_ = leader.transformer, choice.results()
         return clone(leader.classifier if self.classifier is None else self.classifier)
 
-    def _fit_classifier(self, classifier, X, is_labelled, labels, ranks, params):
+    def _fit_classifier(self, tasks, classifier, X, is_labelled, labels, ranks, params):
         """Fit to all rows with ranks as labels, or to the labelled rows alone."""
         rows = np.flatnonzero(is_labelled)
         self._sees_all = isinstance(last_step(classifier), SEMI_SUPERVISED)
@@ -385,9 +401,13 @@ class SemiSupervisedClassifier(
             # Weights and the like of the labelled rows.
             params = _check_method_params(X, params, rows)
             features = self._features(_safe_indexing(X, rows))
-            self.classifier_ = classifier.fit(features, labels, **params)
+            self.classifier_ = fit_part(
+                self, tasks, classifier, "fit-classifier", features, labels, **params
+            )
             return
         # Ranks, since -1 may be one of the classes.
         y = np.full(len(is_labelled), -1)
         y[rows] = ranks
-        self.classifier_ = classifier.fit(self._features(X), y, **params)
+        self.classifier_ = fit_part(
+            self, tasks, classifier, "fit-classifier", self._features(X), y, **params
+        )

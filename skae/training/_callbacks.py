@@ -202,14 +202,31 @@ class Progress(Callback):
         del self.bar_
 
 
+class Reports(Callback):
+    """Call a function as each epoch begins, and one as it ends, with the net; a true
+    value of the second one ends the training."""
+
+    def __init__(self, begin, end):
+        self.begin, self.end = begin, end
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.begin(net)
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.end(net):
+            net.stopped_by_ = "callback"
+
+
 def sees_gradients(callback: Callback) -> bool:
     """Whether it has an `on_grad_computed` of its own."""
     own = getattr(type(callback), "on_grad_computed", None)
     return own is not None and own is not Callback.on_grad_computed
 
 
-def training_callbacks(*, schedule, patience, verbose, users):
+def training_callbacks(*, schedule, patience, verbose, users, reports=None):
     """The callbacks of a fit; a user's of the same name replaces one of them.
+
+    `reports` is a pair of functions for the begin and the end of an epoch.
 
     Raises
     ------
@@ -231,7 +248,8 @@ def training_callbacks(*, schedule, patience, verbose, users):
     named = [c for c in users or [] if isinstance(c, tuple)]
     unnamed = [c for c in users or [] if not isinstance(c, tuple)]
     kept = [(name, c) for name, c in (callbacks | dict(named)).items() if c is not None]
-    return [*kept, *unnamed]
+    # Last, so that they see what the others have made of the epoch.
+    return [*kept, *unnamed, *([Reports(*reports)] if reports else [])]
 
 
 def _check(given):

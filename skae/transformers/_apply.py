@@ -7,6 +7,7 @@ from functools import wraps
 
 import torch
 
+from skae._sklearn import CALLBACK_STATE
 from skae.data._arrays import as_tensor, like
 from skae.data._rows import CHUNK
 from skae.nn._sizes import rows_at_once
@@ -53,8 +54,9 @@ def unchanged_on_failure(estimator):
     try:
         yield
     except BaseException:  # an interrupt as well
+        callbacks = {k: v for k, v in vars(estimator).items() if k in CALLBACK_STATE}
         vars(estimator).clear()
-        vars(estimator).update(before)
+        vars(estimator).update(before | callbacks)
         raise
 
 

@@ -190,6 +190,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         does not train by itself.
     encoder_, decoder_ : torch.nn.Module
         From rows in data units to codes, and back; for export and for torch.
+    components_ : ndarray of shape (n_components, n_features)
+        Loadings: the mean derivative of each feature by each latent, over draws of the
+        fitted mixture of codes. Those of the linear model are PCA's.
     mean_ : ndarray of shape (n_features,)
         Means of the features, over their observed entries.
     n_features_in_ : int

@@ -15,6 +15,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 
 from skae._sklearn import (
+    CallbackSupportMixin,
     _check_sample_weight,
     _fit_context,
     check_array,
@@ -35,6 +36,7 @@ from skae.transformers._apply import map_rows, unchanged_on_failure
 from skae.transformers._bounds import clipped, make_bounds
 from skae.transformers._checkpoint import open_checkpoint
 from skae.transformers._code_mixture import log_prior, sample_prior
+from skae.transformers._components import ComponentsMixin
 from skae.transformers._fitting import fit_estimator
 from skae.transformers._impute import ImputerMixin
 from skae.transformers._input import (
@@ -51,6 +53,7 @@ from skae.transformers._likelihood_spec import (
     draws_noise,
 )
 from skae.transformers._mixed import TableMixin
+from skae.transformers._monitoring import monitor
 from skae.transformers._onnx import OnnxMixin
 from skae.transformers._parameters import COMMON_CONSTRAINTS, check_parameters
 from skae.transformers._start import Start, next_pass
@@ -60,6 +63,8 @@ from skae.transformers._weights import repeated
 
 
 class BaseAutoencoder(
+    CallbackSupportMixin,
+    ComponentsMixin,
     FileMixin,
     ImputerMixin,
     OnnxMixin,
@@ -85,6 +90,11 @@ class BaseAutoencoder(
         does the first with ``error_score="raise"`` where a filter turns the warning
         into an error.
 
+        From scikit-learn 1.9 on, callbacks of :mod:`sklearn.callback`, set on the
+        transformer or on a pipeline or search around it, see each epoch. Where y is
+        None, they get X as the target, without which a
+        :class:`~sklearn.callback.ScoringMonitor` computes no score.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -106,7 +116,9 @@ class BaseAutoencoder(
         """
         goes_on = self.warm_start and hasattr(self, "net_")
         previous = self.net_ if goes_on else None
-        return self._fit(X, sample_weight, previous, is_incremental=False)
+        with monitor(self, X, y, sample_weight) as epochs:
+            self._fit(X, sample_weight, previous, is_incremental=False, monitor=epochs)
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -406,7 +418,7 @@ class BaseAutoencoder(
 
     # Shared by the public methods.
 
-    def _fit(self, X, sample_weight, previous, *, is_incremental):
+    def _fit(self, X, sample_weight, previous, *, is_incremental, monitor=None):
         """Go on from the net `previous`, or fit a new one if it is None."""
         device = resolve_device(self.device)
         # One integer from the user's generator: each part of a fit derives its own.
@@ -443,7 +455,15 @@ class BaseAutoencoder(
                 checkpoint = open_checkpoint(self, X, seed, previous)
                 seed = checkpoint.seed
             fitted = fit_estimator(
-                self, frame, X, device, seed, previous, is_incremental, checkpoint
+                self,
+                frame,
+                X,
+                device,
+                seed,
+                previous,
+                is_incremental,
+                checkpoint,
+                monitor,
             )
             fitted["_start"] = start
             if interrupts.noted:  # also before training, or after it

@@ -4,11 +4,14 @@ Each takes the estimator, whose parameters it reads, and sets nothing on it: the
 one returns the fitted attributes, which are assigned when everything has succeeded.
 """
 
+import copy
 import math
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from skae.data._rows import ResidentRows
 from skae.nn._corruption import make_corruption
@@ -33,6 +36,7 @@ from skae.transformers._building import (
     initialise,
 )
 from skae.transformers._finalising import finalise
+from skae.transformers._monitoring import Monitor
 
 # Steps of an epoch that the automatic batch size aims at, and the fewest rows of one;
 # the same where more steps pay: rows are corrupted, or seen in one pass alone.
@@ -77,6 +81,7 @@ class Fit:
     previous: LatentNet | None  # of the fit that this one goes on from
     is_incremental: bool  # one pass of `partial_fit`
     checkpoint: Checkpoint | None = None
+    monitor: Monitor | None = None  # for callbacks of scikit-learn
 
     def phase(self, name: str) -> Phase | None:
         """What is written of one of its trainings."""
@@ -84,7 +89,15 @@ class Fit:
 
 
 def fit_estimator(
-    estimator, frame, X, device, seed, previous, is_incremental, checkpoint=None
+    estimator,
+    frame,
+    X,
+    device,
+    seed,
+    previous,
+    is_incremental,
+    checkpoint=None,
+    monitor=None,
 ) -> dict:
     """Fit to validated rows; return the fitted attributes by name.
 
@@ -106,6 +119,8 @@ def fit_estimator(
         Whether this is one pass of several, by `partial_fit`.
     checkpoint : Checkpoint or None
         From which the fit goes on, and where it writes its state.
+    monitor : Monitor or None
+        What scikit-learn's callbacks learn of the epochs from.
 
     Returns
     -------
@@ -121,7 +136,7 @@ def fit_estimator(
     # Now, since it raises for networks without such layers: before hours of training.
     if estimator.transform_layers == "all":
         n_hidden(model)
-    fit = Fit(rows, model, seed, previous, is_incremental, checkpoint)
+    fit = Fit(rows, model, seed, previous, is_incremental, checkpoint, monitor)
     split = validation_split(estimator, fit)
     unexplained = 1.0
     # With few rows a component, a PCA reproduces whatever rows it has seen. The initial
@@ -135,6 +150,8 @@ def fit_estimator(
     net = make_net(estimator, fit, split, unexplained)
     if is_blind:
         net.min_gain = min_gain(estimator, fit)
+    if monitor is not None:
+        monitor.begin(net.max_epochs, partial(_as_if_ended, estimator, fit, X))
     result = train(estimator, fit, net, unexplained)
     if result.kept_initial and is_blind and estimator.init == "pca":
         with drawing_from(own, all_of_torch=True):
@@ -208,6 +225,7 @@ def make_net(estimator, fit, split, unexplained) -> LatentNet:
             patience=estimator.n_iter_no_change,
             verbose=estimator.verbose,
             users=estimator.callbacks,
+            reports=fit.monitor and fit.monitor.reports(),
         ),
         device=str(rows.device),
         verbose=int(estimator.verbose),
@@ -237,6 +255,21 @@ def train(estimator, fit, net, unexplained) -> TrainingResult:
     if has_encoder_phase(net, result):
         result = train_encoder(net, fit.rows, result, fit.phase("encoder"))
     return result
+
+
+def _as_if_ended(estimator, fit, like_X, net) -> dict:
+    """Fitted attributes, by name, as the weights of a running fit are now."""
+    # By what a pickle holds, so that training goes on with another model.
+    made = copy.deepcopy(net)
+    made.train_split = net.train_split
+    epochs = [e for e in net.history if "train_loss" in e]
+    result = TrainingResult(epochs, best_epoch=len(epochs))
+    with warnings.catch_warnings():
+        # Of a posterior that has collapsed, which the whole fit may mend.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return finalise(
+            estimator, replace(fit, model=made.module_), made, result, like_X=like_X
+        )
 
 
 def _output_rate(fit, unexplained) -> float:

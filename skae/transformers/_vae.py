@@ -207,6 +207,10 @@ class VAETransformer(BaseAutoencoder):
         minus the log-likelihood of validation rows, in nats.
     encoder_, decoder_ : torch.nn.Module
         From rows in data units to codes, and back; for export and for torch.
+    components_ : ndarray of shape (n_components, n_features)
+        Loadings: the mean derivative of each feature by each latent, over draws of the
+        fitted mixture of codes. Of the linear model they are PCA's times the
+        standard deviation of each component that is not noise.
     mean_ : ndarray of shape (n_features,)
         Means of the features, over their observed entries.
     n_features_in_ : int
