@@ -1,7 +1,9 @@
 """Standardized rows of a stream: batches of runs that are read while others train."""
 
+import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -42,9 +44,11 @@ class StreamedRows:
     Attributes
     ----------
     runs : Tensor of shape (r,)
-        Numbers of the runs, each of `run` rows but the last one.
+        Numbers of the runs.
+    bounds : Tensor of shape (1 + number of all runs,)
+        First rows of all runs of the source, and the end of the last one.
     run : int
-        Rows of a run.
+        Rows of a run; the last one of a group has fewer.
     """
 
     completed = None  # entries that are missing are refused
@@ -53,15 +57,13 @@ class StreamedRows:
     def __init__(self, source: Stream, units: Units, device: torch.device):
         self.source, self.units, self.device = source, units, device
         self.run = max(1, min(_RUN, len(source) // _LEAST_RUNS))
-        self.runs = torch.arange(-(-len(source) // self.run))
+        starts = [torch.arange(*ends, self.run) for ends in pairwise(source.groups)]
+        self.bounds = torch.cat([*starts, torch.tensor([len(source)])])
+        self.runs = torch.arange(len(self.bounds) - 1)
 
     @property
     def n_rows(self) -> int:
-        last = len(self.source) // self.run  # a shorter run, if there is one
-        n_short = int((self.runs == last).sum()) * (
-            self.run - len(self.source) % self.run
-        )
-        return len(self.runs) * self.run - n_short
+        return int(self.bounds.diff()[self.runs].sum())
 
     def __len__(self) -> int:
         return self.n_rows
@@ -75,15 +77,14 @@ class StreamedRows:
         return False
 
     def _part(self, runs: Tensor) -> "StreamedRows":
-        part = StreamedRows(self.source, self.units, self.device)
+        part = copy.copy(self)
         part.runs = runs
         return part
 
     def _raw(self, runs: Tensor) -> Tensor:
         """Rows (m, d) of these runs in data units."""
-        n = len(self.source)
-        starts = [run * self.run for run in runs.tolist()]
-        return self.source.gather([(i, min(i + self.run, n)) for i in starts])
+        ends = zip(self.bounds[runs].tolist(), self.bounds[runs + 1].tolist())
+        return self.source.gather(list(ends))
 
     def _resident(self, rows: Tensor) -> ResidentRows:
         return ResidentRows(rows, self.units, self.device)
@@ -154,7 +155,9 @@ class StreamedRows:
 
     def first(self, n: int) -> ResidentRows:
         """The first `n` rows, or as many as there are."""
-        return self._resident(self._raw(self.runs[: -(-n // self.run)])[:n])
+        n_before = self.bounds.diff()[self.runs].cumsum(0)
+        n_runs = 1 + int(torch.searchsorted(n_before, n))
+        return self._resident(self._raw(self.runs[:n_runs])[:n])
 
     def split(self, fraction: float, seed: int) -> tuple["StreamedRows", ResidentRows]:
         """Training rows, and validation rows in memory.
@@ -186,7 +189,7 @@ class StreamedBatches:
         return -(-self.rows.n_rows // self.size)
 
     def __iter__(self) -> Iterator[Batch]:
-        runs = self.rows.runs[self._permutation(len(self.rows.runs)).cpu()]
+        runs = self._shuffled(self.rows.runs)
         n_rows = max(_BATCHES * self.size, _BUFFER // self.rows.n_features)
         # Of about one size, so that the last one has whole batches too.
         parts = runs.tensor_split(max(1, self.rows.n_rows // n_rows))
@@ -210,6 +213,16 @@ class StreamedBatches:
                 yield from map(Batch, whole)
         if len(left):
             yield Batch(torch.cat([left, x[: self.size - len(left)]]))
+
+    def _shuffled(self, runs: Tensor) -> Tensor:
+        """Runs in random order, those of a group one after another."""
+        runs = runs[self._permutation(len(runs)).cpu()]
+        groups = torch.tensor(self.rows.source.groups)
+        if len(groups) == 2:
+            return runs
+        group = torch.searchsorted(groups, self.rows.bounds[runs], right=True) - 1
+        rank = self._permutation(len(groups)).cpu()
+        return runs[rank[group].argsort(stable=True)]
 
     def _buffer(self, runs: Tensor, order: Tensor) -> Tensor:
         """Rows of these runs, in that order."""
