@@ -1,10 +1,12 @@
 """Standardized rows of a stream: batches of runs that are read while others train."""
 
 import copy
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +17,9 @@ from skae.data._rows import (
     ResidentRows,
     exact_split,
 )
+from skae.data._sparse import SparseStream
 from skae.data._streams import MANY_FEATURES, Stream
+from skae.nn._sparse_rows import SparseRows
 from skae.nn._units import Units
 
 # Rows that are read together, in their order: from a disk single ones take as long.
@@ -24,6 +28,9 @@ _RUN, _LEAST_RUNS = 64, 100
 
 # Elements of the runs that are permuted together, and batches of them at least.
 _BUFFER, _BATCHES = 2**24, 4
+
+# Fraction of entries that are stored from which dense products are as fast.
+_MOST_FILLED = 0.03
 
 # Elements of the validation rows, which are in memory, at most.
 _MOST_VALIDATION = 2**24
@@ -51,6 +58,7 @@ class StreamedRows:
         Rows of a run; the last one of a group has fewer.
     """
 
+    stays_sparse = False  # whether batches are to be `SparseRows`
     completed = None  # entries that are missing are refused
     most_pairs = MANY_FEATURES  # of features whose covariance is affordable
 
@@ -71,6 +79,16 @@ class StreamedRows:
     @property
     def n_features(self) -> int:
         return self.source.shape[1]
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether products of the stored entries are faster than those of all."""
+        return (
+            isinstance(self.source, SparseStream)
+            and self.source.filled < _MOST_FILLED
+            and self.n_features >= MANY_FEATURES
+            and self.device.type == "cpu"
+        )
 
     @property
     def has_missing(self) -> bool:
@@ -138,7 +156,8 @@ class StreamedRows:
     def batches(self, size: int, generator: torch.Generator) -> "StreamedBatches":
         """Batches of `size` rows; runs and the rows of a buffer are permuted anew in
         each epoch."""
-        return StreamedBatches(self, size, generator)
+        kind = SparseBatches if self.stays_sparse else StreamedBatches
+        return kind(self, size, generator)
 
     def in_memory(self, n: int, seed: int) -> ResidentRows:
         """At most `n` of the rows."""
@@ -188,11 +207,15 @@ class StreamedBatches:
     def __len__(self) -> int:
         return -(-self.rows.n_rows // self.size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def _parts(self) -> tuple[Tensor, ...]:
+        """Runs of the buffers of an epoch."""
         runs = self._shuffled(self.rows.runs)
         n_rows = max(_BATCHES * self.size, _BUFFER // self.rows.n_features)
         # Of about one size, so that the last one has whole batches too.
-        parts = runs.tensor_split(max(1, self.rows.n_rows // n_rows))
+        return runs.tensor_split(max(1, self.rows.n_rows // n_rows))
+
+    def __iter__(self) -> Iterator[Batch]:
+        parts = self._parts()
         left = torch.empty(
             (0, self.rows.n_features), dtype=torch.float32, device=self.rows.device
         )
@@ -235,6 +258,41 @@ class StreamedBatches:
     def _permutation(self, n: int) -> Tensor:
         device = self.generator.device
         return torch.randperm(n, generator=self.generator, device=device)
+
+
+class SparseBatches(StreamedBatches):
+    """The same batches as `SparseRows`, without a dense one."""
+
+    def __init__(self, rows: StreamedRows, size: int, generator: torch.Generator):
+        super().__init__(rows, size, generator)
+        assert isinstance(rows.source, SparseStream)
+        scale = rows.units.scale
+        self.values = rows.source.scaled(1 / scale).astype(np.float32)
+        self.shift = (rows.units.loc / scale).float()
+
+    def __iter__(self) -> Iterator[Batch]:
+        numbers = [self._numbers(runs)[self._order_of(runs)] for runs in self._parts()]
+        n_missing = len(self) * self.size - self.rows.n_rows
+        order = torch.cat([*numbers, numbers[-1][:n_missing]])
+        for index in order.split(self.size):
+            rows = self.values[index.numpy()]
+            parts = _to_torch(rows), _to_torch(rows.T.tocsr())
+            yield Batch(SparseRows(*parts, self.shift))  # type: ignore[arg-type]
+
+    def _numbers(self, runs: Tensor) -> Tensor:
+        """Numbers of the rows of these runs, in the order of the file."""
+        runs, bounds = runs.sort().values, self.rows.bounds
+        ends = zip(bounds[runs].tolist(), bounds[runs + 1].tolist())
+        return torch.cat([torch.arange(start, stop) for start, stop in ends])
+
+
+def _to_torch(X) -> Tensor:
+    """A CSR matrix of SciPy as one of torch, in the same memory."""
+    parts = (torch.from_numpy(part) for part in (X.indptr, X.indices, X.data))
+    with warnings.catch_warnings():
+        # Torch calls the format one that may still change.
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+        return torch.sparse_csr_tensor(*parts, X.shape, check_invariants=False)
 
 
 def moments_of(source: Stream) -> Moments:
