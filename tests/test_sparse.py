@@ -68,6 +68,19 @@ def test_small_tables_are_fitted_as_dense_ones(estimator, kind, counts):
 
 
 @both
+def test_sparse_columns_of_pandas_are_sparse_rows(estimator, counts, all_stream):
+    pd = pytest.importorskip("pandas")
+    names = [f"word {j}" for j in range(60)]
+    frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_array(counts), columns=names)
+    model = estimator(2, **SMALL)
+    assert isinstance(model._validate(frame, reset=True), SparseStream)
+    found = model.fit(frame)
+    truth = clone(model).fit(sparse.csr_array(counts))
+    assert_array_equal(found.transform(frame), truth.transform(counts))
+    assert list(found.feature_names_in_) == names
+
+
+@both
 def test_the_start_is_that_of_dense_rows(estimator, counts, all_stream):
     params = SMALL | {"max_iter": 0}
     found = estimator(3, **params).fit(sparse.csr_array(counts))

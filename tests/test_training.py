@@ -435,7 +435,14 @@ def test_a_fit_that_is_told_nothing_has_a_budget_of_steps(estimator, iris, monke
     [(5, 5), (150, 32), (1617, 128), (60_000, 256), (128_000, 256), (500_000, 1024)],
 )
 def test_batches_grow_with_the_rows(n_rows, size):
-    assert _fitting._batch_size(AutoencoderTransformer(), n_rows, False) == size
+    rows = SimpleNamespace(n_rows=n_rows, stays_sparse=False)
+    assert _fitting._batch_size(AutoencoderTransformer(), rows, False) == size
+
+
+@pytest.mark.parametrize("n_rows, size", [(1617, 128), (200_000, 2048)])
+def test_batches_of_sparse_rows_are_larger(n_rows, size):
+    rows = SimpleNamespace(n_rows=n_rows, stays_sparse=True)
+    assert _fitting._batch_size(AutoencoderTransformer(), rows, False) == size
 
 
 @pytest.mark.parametrize("n_rows, size", [(5, 5), (150, 8), (1617, 64), (60_000, 256)])

@@ -142,6 +142,7 @@ class ResidentRows:
         Standardized rows with missing entries filled in, for the encoder.
     """
 
+    is_sparse = stays_sparse = False  # as in `StreamedRows`
     most_pairs = 2000  # of features whose covariance takes seconds at most
 
     def __init__(self, source: Tensor, units: Units, device: torch.device):

@@ -1,5 +1,6 @@
 """Sparse rows, of which a batch at a time is dense."""
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +18,11 @@ class SparseStream(Stream):
     X : sparse matrix or array of shape (n, d)
         In CSR format; finite.
     """
+
+    @property
+    def filled(self) -> float:
+        """Fraction of the entries that are stored."""
+        return self.source.nnz / math.prod(self.shape)
 
     def _fill(self, rows: np.ndarray, start: int) -> None:
         self.source[start : start + len(rows)].toarray(out=rows)

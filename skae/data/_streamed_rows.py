@@ -1,8 +1,12 @@
 """Standardized rows of a stream: batches of runs that are read while others train."""
 
+import copy
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +17,9 @@ from skae.data._rows import (
     ResidentRows,
     exact_split,
 )
+from skae.data._sparse import SparseStream
 from skae.data._streams import MANY_FEATURES, Stream
+from skae.nn._sparse_rows import SparseRows
 from skae.nn._units import Units
 
 # Rows that are read together, in their order: from a disk single ones take as long.
@@ -22,6 +28,9 @@ _RUN, _LEAST_RUNS = 64, 100
 
 # Elements of the runs that are permuted together, and batches of them at least.
 _BUFFER, _BATCHES = 2**24, 4
+
+# Fraction of entries that are stored from which dense products are as fast.
+_MOST_FILLED = 0.03
 
 # Elements of the validation rows, which are in memory, at most.
 _MOST_VALIDATION = 2**24
@@ -42,26 +51,27 @@ class StreamedRows:
     Attributes
     ----------
     runs : Tensor of shape (r,)
-        Numbers of the runs, each of `run` rows but the last one.
+        Numbers of the runs.
+    bounds : Tensor of shape (1 + number of all runs,)
+        First rows of all runs of the source, and the end of the last one.
     run : int
-        Rows of a run.
+        Rows of a run; the last one of a group has fewer.
     """
 
+    stays_sparse = False  # whether batches are to be `SparseRows`
     completed = None  # entries that are missing are refused
     most_pairs = MANY_FEATURES  # of features whose covariance is affordable
 
     def __init__(self, source: Stream, units: Units, device: torch.device):
         self.source, self.units, self.device = source, units, device
         self.run = max(1, min(_RUN, len(source) // _LEAST_RUNS))
-        self.runs = torch.arange(-(-len(source) // self.run))
+        starts = [torch.arange(*ends, self.run) for ends in pairwise(source.groups)]
+        self.bounds = torch.cat([*starts, torch.tensor([len(source)])])
+        self.runs = torch.arange(len(self.bounds) - 1)
 
     @property
     def n_rows(self) -> int:
-        last = len(self.source) // self.run  # a shorter run, if there is one
-        n_short = int((self.runs == last).sum()) * (
-            self.run - len(self.source) % self.run
-        )
-        return len(self.runs) * self.run - n_short
+        return int(self.bounds.diff()[self.runs].sum())
 
     def __len__(self) -> int:
         return self.n_rows
@@ -71,19 +81,28 @@ class StreamedRows:
         return self.source.shape[1]
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether products of the stored entries are faster than those of all."""
+        return (
+            isinstance(self.source, SparseStream)
+            and self.source.filled < _MOST_FILLED
+            and self.n_features >= MANY_FEATURES
+            and self.device.type == "cpu"
+        )
+
+    @property
     def has_missing(self) -> bool:
         return False
 
     def _part(self, runs: Tensor) -> "StreamedRows":
-        part = StreamedRows(self.source, self.units, self.device)
+        part = copy.copy(self)
         part.runs = runs
         return part
 
     def _raw(self, runs: Tensor) -> Tensor:
         """Rows (m, d) of these runs in data units."""
-        n = len(self.source)
-        starts = [run * self.run for run in runs.tolist()]
-        return self.source.gather([(i, min(i + self.run, n)) for i in starts])
+        ends = zip(self.bounds[runs].tolist(), self.bounds[runs + 1].tolist())
+        return self.source.gather(list(ends))
 
     def _resident(self, rows: Tensor) -> ResidentRows:
         return ResidentRows(rows, self.units, self.device)
@@ -137,7 +156,8 @@ class StreamedRows:
     def batches(self, size: int, generator: torch.Generator) -> "StreamedBatches":
         """Batches of `size` rows; runs and the rows of a buffer are permuted anew in
         each epoch."""
-        return StreamedBatches(self, size, generator)
+        kind = SparseBatches if self.stays_sparse else StreamedBatches
+        return kind(self, size, generator)
 
     def in_memory(self, n: int, seed: int) -> ResidentRows:
         """At most `n` of the rows."""
@@ -154,7 +174,9 @@ class StreamedRows:
 
     def first(self, n: int) -> ResidentRows:
         """The first `n` rows, or as many as there are."""
-        return self._resident(self._raw(self.runs[: -(-n // self.run)])[:n])
+        n_before = self.bounds.diff()[self.runs].cumsum(0)
+        n_runs = 1 + int(torch.searchsorted(n_before, n))
+        return self._resident(self._raw(self.runs[:n_runs])[:n])
 
     def split(self, fraction: float, seed: int) -> tuple["StreamedRows", ResidentRows]:
         """Training rows, and validation rows in memory.
@@ -185,11 +207,15 @@ class StreamedBatches:
     def __len__(self) -> int:
         return -(-self.rows.n_rows // self.size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        runs = self.rows.runs[self._permutation(len(self.rows.runs)).cpu()]
+    def _parts(self) -> tuple[Tensor, ...]:
+        """Runs of the buffers of an epoch."""
+        runs = self._shuffled(self.rows.runs)
         n_rows = max(_BATCHES * self.size, _BUFFER // self.rows.n_features)
         # Of about one size, so that the last one has whole batches too.
-        parts = runs.tensor_split(max(1, self.rows.n_rows // n_rows))
+        return runs.tensor_split(max(1, self.rows.n_rows // n_rows))
+
+    def __iter__(self) -> Iterator[Batch]:
+        parts = self._parts()
         left = torch.empty(
             (0, self.rows.n_features), dtype=torch.float32, device=self.rows.device
         )
@@ -211,6 +237,16 @@ class StreamedBatches:
         if len(left):
             yield Batch(torch.cat([left, x[: self.size - len(left)]]))
 
+    def _shuffled(self, runs: Tensor) -> Tensor:
+        """Runs in random order, those of a group one after another."""
+        runs = runs[self._permutation(len(runs)).cpu()]
+        groups = torch.tensor(self.rows.source.groups)
+        if len(groups) == 2:
+            return runs
+        group = torch.searchsorted(groups, self.rows.bounds[runs], right=True) - 1
+        rank = self._permutation(len(groups)).cpu()
+        return runs[rank[group].argsort(stable=True)]
+
     def _buffer(self, runs: Tensor, order: Tensor) -> Tensor:
         """Rows of these runs, in that order."""
         return self.rows._read(runs)[order]
@@ -222,6 +258,41 @@ class StreamedBatches:
     def _permutation(self, n: int) -> Tensor:
         device = self.generator.device
         return torch.randperm(n, generator=self.generator, device=device)
+
+
+class SparseBatches(StreamedBatches):
+    """The same batches as `SparseRows`, without a dense one."""
+
+    def __init__(self, rows: StreamedRows, size: int, generator: torch.Generator):
+        super().__init__(rows, size, generator)
+        assert isinstance(rows.source, SparseStream)
+        scale = rows.units.scale
+        self.values = rows.source.scaled(1 / scale).astype(np.float32)
+        self.shift = (rows.units.loc / scale).float()
+
+    def __iter__(self) -> Iterator[Batch]:
+        numbers = [self._numbers(runs)[self._order_of(runs)] for runs in self._parts()]
+        n_missing = len(self) * self.size - self.rows.n_rows
+        order = torch.cat([*numbers, numbers[-1][:n_missing]])
+        for index in order.split(self.size):
+            rows = self.values[index.numpy()]
+            parts = _to_torch(rows), _to_torch(rows.T.tocsr())
+            yield Batch(SparseRows(*parts, self.shift))  # type: ignore[arg-type]
+
+    def _numbers(self, runs: Tensor) -> Tensor:
+        """Numbers of the rows of these runs, in the order of the file."""
+        runs, bounds = runs.sort().values, self.rows.bounds
+        ends = zip(bounds[runs].tolist(), bounds[runs + 1].tolist())
+        return torch.cat([torch.arange(start, stop) for start, stop in ends])
+
+
+def _to_torch(X) -> Tensor:
+    """A CSR matrix of SciPy as one of torch, in the same memory."""
+    parts = (torch.from_numpy(part) for part in (X.indptr, X.indices, X.data))
+    with warnings.catch_warnings():
+        # Torch calls the format one that may still change.
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+        return torch.sparse_csr_tensor(*parts, X.shape, check_invariants=False)
 
 
 def moments_of(source: Stream) -> Moments:

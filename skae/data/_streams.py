@@ -1,4 +1,4 @@
-"""Rows that are read in parts: memory maps, and arrays of HDF5 or Zarr files.
+"""Rows that are read in parts: memory maps, arrays of HDF5 or Zarr files, and others.
 
 Pages of a map that a process has touched count as its memory, and one pass over the
 rows touches all. So where the map is of a file, that file is read instead.
@@ -10,6 +10,7 @@ import os
 import weakref
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,8 @@ def is_small(X) -> bool:
 
 def stream_of(X) -> "Stream | None":
     """Rows (n, d) on disk that are read in parts, or None where X is for memory."""
+    if isinstance(X, Stream):
+        return X
     is_map = isinstance(X, np.memmap)
     # As arrays of h5py and zarr are; those of dask are computed, not read.
     is_array = hasattr(X, "chunks") and hasattr(X, "dtype") and not hasattr(X, "dask")
@@ -83,9 +86,12 @@ class Stream:
     """
 
     def __init__(self, X):
-        self.source, self.shape = X, tuple(X.shape)
-        self._numbers = np.dtype(X.dtype)
-        is_single = self._numbers == np.float32
+        self.source = X
+        self._set_kind(tuple(X.shape), np.dtype(X.dtype))
+
+    def _set_kind(self, shape: tuple[int, ...], numbers: np.dtype) -> None:
+        self.shape, self._numbers = shape, numbers
+        is_single = numbers == np.float32
         self.dtype = torch.float32 if is_single else torch.float64
 
     def __len__(self) -> int:
@@ -95,6 +101,16 @@ class Stream:
     def empty(self) -> np.ndarray:
         """No row, in the kind and dtype of what is computed from the rows."""
         return torch.empty(0, self.shape[1], dtype=self.dtype).numpy()
+
+    @property
+    def header(self):
+        """No row, with the names of the features where they have some."""
+        return self.empty
+
+    @property
+    def groups(self) -> list[int]:
+        """First rows of the groups that can only be read as a whole, and the end."""
+        return [0, len(self)]
 
     @property
     def ends(self) -> Tensor:
@@ -113,11 +129,11 @@ class Stream:
         ValueError
             If one is not finite.
         """
-        n_rows = sum(stop - start for start, stop in runs)
-        found, place = np.empty((n_rows, self.shape[1]), self._numbers), 0
-        for start, stop in runs:
+        places = [0, *accumulate(stop - start for start, stop in runs)]
+        found = np.empty((places[-1], self.shape[1]), self._numbers)
+        # In the order of the file, whichever they come in.
+        for (start, stop), place in sorted(zip(runs, places)):
             self._fill(found[place : place + stop - start], start)
-            place += stop - start
         # As NumPy has them; torch knows no other order of bytes.
         rows = torch.from_numpy(found.astype(self.empty.dtype, copy=False))
         # The sum of finite numbers may overflow, but seldom.

@@ -128,6 +128,8 @@ def _exact_components(components: Tensor, is_seen: Tensor, varies: Tensor) -> Te
     if varies.all():
         return components
     components = components * varies
+    if is_seen.all():  # nothing (d, d) is made of many features
+        return components
     # Orthonormal axes beyond the span: of features that vary, then the others.
     _, sizes, beyond = torch.linalg.svd(components[~is_seen], full_matrices=False)
     constant = torch.eye(len(varies), dtype=components.dtype)[~varies]

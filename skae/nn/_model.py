@@ -16,6 +16,7 @@ from skae.nn._outputs import Terms, to_float32
 from skae.nn._parts import ModelParts
 from skae.nn._posteriors import DiagonalNormal, Point
 from skae.nn._skip import affine_plus
+from skae.nn._sparse_rows import SparseRows, sparse_terms
 from skae.nn.priors import Prior
 
 
@@ -89,7 +90,7 @@ class LatentModel(ModelParts):
 
     def forward(
         self,
-        x: Tensor,
+        x: Tensor | SparseRows,
         base_samples: Tensor | None = None,
         corrupted: Tensor | None = None,
         mask: Tensor | None = None,
@@ -98,8 +99,11 @@ class LatentModel(ModelParts):
 
         `base_samples` (n, k) make a draw of each, (s, n, k) make s. The encoder sees
         `corrupted` rows, where there are any, and the decoder of an ordered code the
-        latents for which `mask` (s, 1, k) is one.
+        latents for which `mask` (s, 1, k) is one. Sparse rows are for models of which
+        `takes_sparse_rows` says so.
         """
+        if isinstance(x, SparseRows):
+            return sparse_terms(self, x)
         q = self.encode(x, corrupted)
         weights = None
         # A point takes None for base samples.

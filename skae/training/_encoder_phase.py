@@ -76,7 +76,10 @@ class AugmentedBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for x, weight, completed in self.batches:
-            yield Batch(torch.cat([x, self._made(len(x))]), weight, completed)
+            # Made rows are dense.
+            yield Batch(
+                torch.cat([x.to_dense(), self._made(len(x))]), weight, completed
+            )
 
     @torch.no_grad()
     def _made(self, n: int) -> Tensor:

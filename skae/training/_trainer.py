@@ -382,7 +382,8 @@ class LatentNet(SavedNet):
         # A recorded step does the same operations each time: no draws inside, no branch
         # on a value, no hook; and few steps do not earn back the recording.
         is_recorded = (
-            self.n_steps_ >= _MIN_STEPS_TO_RECORD
+            isinstance(inputs["x"], Tensor)
+            and self.n_steps_ >= _MIN_STEPS_TO_RECORD
             and not torch.is_anomaly_enabled()
             and module.penalty is None
             and getattr(module.prior, "is_static", True)

@@ -24,6 +24,7 @@ from skae._sklearn import (
     get_namespace,
 )
 from skae.data._arrays import as_tensor, float_dtypes, like
+from skae.data._parquet import ParquetStream, opened
 from skae.data._sparse import SparseStream
 from skae.data._streams import is_small, stream_of
 from skae.io import FileMixin
@@ -99,8 +100,9 @@ class BaseAutoencoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. Where they have 256 MB or more in float32, sparse ones are
-            made dense in parts, and those of a memory map, or of an array of h5py or
-            Zarr, are read in parts.
+            made dense in parts, and those of a memory map, of an array of h5py or
+            Zarr, or of a `pyarrow.dataset.Dataset` or `pyarrow.parquet.ParquetFile`,
+            are read in parts.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -428,12 +430,13 @@ class BaseAutoencoder(
             unchanged_on_failure(self),
             ordinary_torch(),
         ):
+            X = opened(X)
             reset, draws = previous is None, np.random.RandomState(seed)
             if is_table := self._takes_table(X, reset=reset):
                 # First, so that ranks and levels are those of the weighted rows.
                 X, sample_weight = repeated(X, sample_weight, draws), None
             frame, X = (
-                X,
+                getattr(X, "header", X),
                 self._validate(
                     X,
                     reset=reset,
@@ -510,13 +513,16 @@ class BaseAutoencoder(
             )
         if reset:
             self._table = None
-        if issparse(X):
+        # pandas has the accessor where all columns are sparse.
+        if issparse(X) or hasattr(X, "sparse"):
             X = validated_sparse(self, X, takes_nan=takes_nan, reset=reset)
             is_dense = is_dense or takes_nan or is_small(X)
             return X.toarray() if is_dense else SparseStream(X)
+        X = opened(X)
         stream = stream_of(flat_rows(X, self.sample_shape))
         if stream is not None and not (is_in_memory or takes_nan):
             return validated_stream(self, stream, reset=reset)
+        X = X.table() if isinstance(X, ParquetStream) else X
         return validated(self, X, takes_nan=takes_nan, reset=reset)
 
     def _validate_rows(self, X, method, *, to_encode=True):

@@ -19,6 +19,7 @@ from skae.nn._model import LatentModel
 from skae.nn._modules import n_hidden
 from skae.nn._own_draws import drawing_from
 from skae.nn._sizes import n_macs
+from skae.nn._sparse_rows import takes_sparse_rows
 from skae.nn.likelihoods import SquaredError
 from skae.training import (
     Checkpoint,
@@ -45,6 +46,9 @@ _MORE_STEPS_PER_EPOCH, _LEAST_OF_MORE = 24, 8
 
 # Rows of a batch, but for tables that would have more than so many steps an epoch.
 _MOST_ROWS, _MOST_STEPS_PER_EPOCH = 256, 500
+
+# The same of sparse rows: a step has products of all weights, whatever its rows are.
+_MOST_SPARSE_ROWS = 2048
 
 # Peak learning rates.
 _RATE, _RATE_OF_LONG_FITS = 8e-3, 4e-3
@@ -203,13 +207,14 @@ def min_gain(estimator, fit) -> float | None:
 def make_net(estimator, fit, split, unexplained) -> LatentNet:
     """The net that trains the model of a fit, initialised."""
     rows, model = fit.rows, fit.model
-    batch_size = _batch_size(estimator, rows.n_rows, fit.is_incremental)
+    rows.stays_sparse = rows.is_sparse and _takes_sparse(estimator, model)
+    batch_size = _batch_size(estimator, rows, fit.is_incremental)
     net = LatentNet(
         model,
         alpha=estimator.alpha,
         clip=estimator._clip,
         n_valid_draws=estimator._n_valid_draws,
-        precision=_precision(estimator, model, rows.device, batch_size),
+        precision=_precision(estimator, model, rows, batch_size),
         # Counted in steps, as the average is updated after each.
         n_averaged=_AVERAGED_EPOCHS * rows.n_rows / batch_size,
         corrupt=make_corruption(estimator.noise, estimator.noise_level),
@@ -302,12 +307,23 @@ def _can_improve(estimator, model, unexplained) -> bool:
     return unexplained > _NOTHING_LEFT
 
 
-def _precision(estimator, model, device, batch_size) -> str:
+def _takes_sparse(estimator, model) -> bool:
+    """Whether batches need not be dense."""
+    return (
+        takes_sparse_rows(model)
+        and not _has_noise(estimator)
+        and estimator.precision != "bfloat16"
+    )
+
+
+def _precision(estimator, model, rows, batch_size) -> str:
     """Precision of the products in training: "float32" or "bfloat16"."""
+    if rows.stays_sparse:
+        return "float32"
     # A user's network may hold operations that bfloat16 spoils: it must agree.
     if all(getattr(body, "half_precision", False) for body in model.bodies):
         return resolve_precision(
-            estimator.precision, device, batch_size * n_macs(model)
+            estimator.precision, rows.device, batch_size * n_macs(model)
         )
     if estimator.precision == "bfloat16":
         raise ValueError(
@@ -317,14 +333,16 @@ def _precision(estimator, model, device, batch_size) -> str:
     return "float32"
 
 
-def _batch_size(estimator, n_rows, is_incremental) -> int:
+def _batch_size(estimator, rows, is_incremental) -> int:
     """Rows of a step."""
+    n_rows = rows.n_rows
     if estimator.batch_size != "auto":
         return min(int(estimator.batch_size), n_rows)
     n_steps, least = _STEPS_PER_EPOCH, _LEAST_ROWS
     if is_incremental or _has_noise(estimator):
         n_steps, least = _MORE_STEPS_PER_EPOCH, _LEAST_OF_MORE
-    aim = max(min(n_rows / n_steps, _MOST_ROWS), n_rows / _MOST_STEPS_PER_EPOCH)
+    most = _MOST_SPARSE_ROWS if rows.stays_sparse else _MOST_ROWS
+    aim = max(min(n_rows / n_steps, most), n_rows / _MOST_STEPS_PER_EPOCH)
     # The nearest power of two.
     return min(max(2 ** round(math.log2(aim)), least), n_rows)
 

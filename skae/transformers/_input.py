@@ -52,7 +52,7 @@ def validated_sparse(estimator, X, *, takes_nan: bool, reset: bool):
 
 def validated_stream(estimator, stream: Stream, *, reset: bool) -> Stream:
     """Rows (n, d) that are read in parts; whether they are finite is seen then."""
-    validate_data(estimator, stream.empty, ensure_min_samples=0, reset=reset)
+    validate_data(estimator, stream.header, ensure_min_samples=0, reset=reset)
     return stream
 
 
