@@ -36,6 +36,7 @@ html_title = "skae"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # the theme reports an error without
 html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,
@@ -80,23 +81,29 @@ _INCLUDED = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "ship/security.md",
 }
-_LINK_OUT = re.compile(r"(?<!!)\[([^\]]*)\]\(((?:\.\./)+)([\w./-]+)(#[\w-]+)?\)")
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([\w./-]+)(#[\w-]+)?\)")
+_EXAMPLE = re.compile(r"\bgallery/(\w+)\.py$")
 
 
 def _to_pages_of_the_site(app, docname, source):
-    """Links out of this folder: to the page that includes the file, else its path."""
+    """Links that lead somewhere in the repository, as links of the site.
+
+    Examples have a page; files of the root are included in one, or only named.
+    """
     folder = Path(app.srcdir, docname).parent
 
     def linked(found):
-        text, up, path, anchor = found.groups(default="")
-        if (folder / up / path).resolve().is_relative_to(app.srcdir):
-            return found[0]
-        page = _INCLUDED.get(path)
-        if page is None:
-            return f"`{path}`"
-        return f"[{text}]({'../' * docname.count('/')}{page}{anchor})"
+        text, path, anchor = found.groups(default="")
+        path = _EXAMPLE.sub(r"auto_examples/\1.rst", path)
+        target = (folder / path).resolve()
+        if not target.is_relative_to(app.srcdir):
+            name = str(target.relative_to(ROOT))
+            if name not in _INCLUDED:
+                return f"`{name}`"
+            path = os.path.relpath(Path(app.srcdir, _INCLUDED[name]), folder)
+        return f"[{text}]({path}{anchor})"
 
-    source[0] = _LINK_OUT.sub(linked, source[0])
+    source[0] = _LINK.sub(linked, source[0])
 
 
 def _join_continued_lines(app, what, name, obj, options, lines):
