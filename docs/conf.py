@@ -55,6 +55,7 @@ copybutton_prompt_is_regexp = True
 
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings have them
+default_role = "literal"  # as in the docstrings of scikit-learn
 numpydoc_show_class_members = False  # the templates list them
 numpydoc_class_members_toctree = False
 
@@ -68,6 +69,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"/_",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # its table is drawn by a script from elsewhere
     "show_signature": False,
     "min_reported_time": 0,
     "abort_on_example_error": False,

@@ -1,11 +1,12 @@
 """
-Beta: a variational autoencoder with and without its divergence
-===============================================================
+Beta: with and without the divergence
+=====================================
 
 The objective of :class:`~skae.VAETransformer` is distortion plus `beta` times rate,
 both in nats. Without the divergence (``beta=0``) nothing holds the codes where the
-prior is: rows are described well, and draws from the prior decode to nothing. With
-``beta=1`` it is a bound of the log-likelihood. Larger values give codes that say less.
+prior is: their rate is large, and draws from the prior come from the middle of the
+codes alone. With ``beta=1`` the objective is a bound of the log-likelihood, whose
+`score` is best. Larger values give codes that say less.
 """
 
 import matplotlib.pyplot as plt

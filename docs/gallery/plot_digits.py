@@ -69,7 +69,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 pipelines, results = {}, {}
 cases = [(k, name) for k in SIZES for name in REDUCERS]
-with tqdm(cases, unit="fit") as bar:
+with tqdm(cases, unit="fit", disable=None) as bar:  # no bar in a file
     for k, name in bar:
         bar.set_description(f"{name}, {k} components")
         pipeline = make_pipeline(REDUCERS[name], k)

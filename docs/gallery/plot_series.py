@@ -43,6 +43,7 @@ models = {
         N_COMPONENTS,
         architecture="recurrent",
         sample_shape=(YEARS, 1),
+        hidden_layer_sizes=(32,),
         random_state=0,
     ),
 }
