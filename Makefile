@@ -1,4 +1,6 @@
 # make demo | test | lint     in a virtual environment that is made when missing
+# make docs                   the site, in docs/_build/html; all examples are run
+# make check-docs             its links, and its pages in Chromium
 # make test-clients           scikit-learn's own tests and libraries around it, in another
 #                             environment, and why some tests are skipped
 # make stress                 200 interrupted fits, 700 processes that are killed
@@ -20,7 +22,7 @@ run := $(VENV)/bin/python
 installed := $(VENV)/installed
 endif
 
-.PHONY: demo test test-clients run-clients audit fuzz test-oldest stress lint
+.PHONY: demo test docs run-docs check-docs run-check-docs test-clients run-clients audit fuzz test-oldest stress lint
 
 demo: $(installed)
 	$(run) docs/gallery/plot_digits.py
@@ -28,6 +30,18 @@ demo: $(installed)
 # A process for each core, each with one thread (tests/conftest.py).
 test: $(installed)
 	$(run) -m pytest --numprocesses auto
+
+docs:
+	$(MAKE) run-docs VENV=$(and $(VENV),.venv-docs) EXTRAS=docs,onnx,plot
+
+run-docs: $(installed)
+	OMP_NUM_THREADS=1 $(run) -m sphinx --fail-on-warning --keep-going -b html docs docs/_build/html
+
+check-docs:
+	$(MAKE) run-check-docs VENV=$(and $(VENV),.venv-docs) EXTRAS=docs,onnx,plot
+
+run-check-docs: $(installed)
+	$(run) docs/check_pages.py
 
 test-clients:
 	$(MAKE) run-clients VENV=$(and $(VENV),.venv-clients) EXTRAS=onnx,plot,test,clients

@@ -1,6 +1,6 @@
-"""docs/benchmarks.md and the numbers of README.md, from benchmarks/results.
+"""Pages of docs and the numbers of README.md, from benchmarks/results.
 
-``python benchmarks/write_docs.py`` writes both. ``--check`` writes nothing, says which
+``python benchmarks/write_docs.py`` writes them. ``--check`` writes nothing, says which
 of them differ, and exits with 1 if any does.
 """
 
@@ -12,10 +12,12 @@ from pathlib import Path
 
 from docs_sections import SECTIONS
 from docs_sections.beside_pca import readme_numbers
+from docs_sections.losses import losses
 from reporting import RESULTS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
+EVIDENCE = ROOT / "docs" / "evidence" / "index.md"
 README = ROOT / "README.md"
 
 _MARKED = re.compile(r"(<!-- numbers -->\n).*?(<!-- /numbers -->)", re.DOTALL)
@@ -58,18 +60,31 @@ def _anchor(title: str) -> str:
 
 def readme(text: str, results: dict) -> str:
     """README.md with the numbers of the results between its markers."""
+    return _filled(text, readme_numbers(results), README)
+
+
+def evidence(text: str, results: dict) -> str:
+    """The page on evidence, with where skae is not the best."""
+    return _filled(text, losses(results), EVIDENCE)
+
+
+def _filled(text: str, numbers: str, path: Path) -> str:
     text, n_found = _MARKED.subn(
-        lambda found: f"{found[1]}\n{readme_numbers(results)}\n\n{found[2]}", text
+        lambda found: f"{found[1]}\n{numbers}\n\n{found[2]}", text
     )
     if n_found != 1:
-        raise ValueError(f"README.md has the markers of numbers {n_found} times.")
+        raise ValueError(f"{path.name} has the markers of numbers {n_found} times.")
     return text
 
 
 def contents() -> dict[Path, str]:
-    """Both files as they should be."""
+    """All files as they should be."""
     results = load_results()
-    return {PAGE: page(results), README: readme(README.read_text(), results)}
+    return {
+        PAGE: page(results),
+        README: readme(README.read_text(), results),
+        EVIDENCE: evidence(EVIDENCE.read_text(), results),
+    }
 
 
 def main() -> None:

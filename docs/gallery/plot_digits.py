@@ -69,7 +69,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 pipelines, results = {}, {}
 cases = [(k, name) for k in SIZES for name in REDUCERS]
-with tqdm(cases, unit="fit") as bar:
+with tqdm(cases, unit="fit", disable=None) as bar:  # no bar in a file
     for k, name in bar:
         bar.set_description(f"{name}, {k} components")
         pipeline = make_pipeline(REDUCERS[name], k)
@@ -101,8 +101,9 @@ for k in SIZES:
 # New digits
 # ----------
 # The VAE draws codes from its prior. The autoencoder has none: its codes are drawn from
-# a Gaussian mixture fitted to those of the training images. Shown are the means of
-# images around these codes, without the noise of single pixels.
+# a Gaussian mixture fitted to those of the training images; PCA's from a normal
+# distribution with its variances. Shown are the means of images around these codes,
+# without the noise of single pixels.
 
 
 def contact_sheet(images):
@@ -111,12 +112,18 @@ def contact_sheet(images):
     return tiles.swapaxes(1, 2).reshape(40, 40)
 
 
-figure, axes = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained")
-for ax, (name, density) in zip(axes, [("AE", "mixture"), ("VAE", "prior")]):
+def draw(name, density):
     reducer = pipelines[16, name]["reducer"]
-    images = reducer.sample(
-        16, random_state=0, density=density, observation_noise=False
-    )
+    if name == "PCA":
+        normal = np.random.default_rng(0).normal(size=(16, 16))
+        return reducer.inverse_transform(normal * reducer.explained_variance_**0.5)
+    return reducer.sample(16, random_state=0, density=density, observation_noise=False)
+
+
+DENSITIES = {"PCA": "normal distribution", "AE": "mixture", "VAE": "prior"}
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.8), layout="constrained")
+for ax, (name, density) in zip(axes, DENSITIES.items()):
+    images = draw(name, density)
     ax.imshow(contact_sheet(images), cmap="gray_r", vmin=0, vmax=1)
     ax.set_title(f"{name}, 16 codes from its {density}", fontsize="medium")
     ax.set_axis_off()

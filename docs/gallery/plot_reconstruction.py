@@ -56,6 +56,7 @@ rows = {
 # The picture
 # -----------
 
+# sphinx_gallery_thumbnail_path = "images/reconstruction.png"
 shown = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
 
 figure, axes = plt.subplots(len(rows), 1, figsize=(7.5, 3.3), layout="constrained")

@@ -46,7 +46,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     sample_shape : tuple of int or None, default=None
         Shape of a row: (channels, height, width) or (channels, length) for "conv",
         (length, features) for "recurrent" and "attention". None is one channel. X may
-        then have the shape (n_samples, *sample_shape) as well; rows come back flat.
+        then have the shape ``(n_samples, *sample_shape)``, too; rows come back flat.
     loss : str, list of (str, columns) or callable, default="squared_error"
         Error of a reconstruction, summed over the features: "squared_error",
         "absolute_error" or "binary_cross_entropy", in nats, for values in [0, 1]. Any
@@ -199,7 +199,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Number of features seen during `fit`.
     columns_ : list of ColumnInfo
         What was understood of each column of a mixed table; absent after other fits.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string names for all.
 
     See Also

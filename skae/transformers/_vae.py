@@ -217,7 +217,7 @@ class VAETransformer(BaseAutoencoder):
         Number of features seen during `fit`.
     columns_ : list of ColumnInfo
         What was understood of each column of a mixed table; absent after other fits.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string names for all.
 
     See Also
