@@ -448,8 +448,9 @@ def test_batches_of_sparse_rows_are_larger(n_rows, size):
 @pytest.mark.parametrize("n_rows, size", [(5, 5), (150, 8), (1617, 64), (60_000, 256)])
 def test_corrupted_rows_and_single_passes_have_more_steps(n_rows, size):
     noisy = AutoencoderTransformer(noise="masking")
-    assert _fitting._batch_size(noisy, n_rows, False) == size
-    assert _fitting._batch_size(AutoencoderTransformer(), n_rows, True) == size
+    rows = SimpleNamespace(n_rows=n_rows, stays_sparse=False)
+    assert _fitting._batch_size(noisy, rows, False) == size
+    assert _fitting._batch_size(AutoencoderTransformer(), rows, True) == size
 
 
 @pytest.mark.parametrize("n_rows, rate", [(100, 8e-3), (5000, 4e-3)])

@@ -61,7 +61,8 @@ def has_numbers_alone(X) -> bool:
         if any(getattr(dtype, "kind", "O") not in "biuf" for dtype in X.dtypes):
             raise
         return True
-    return all(_is_numeric(frame[name]) for name in frame.columns)
+    # Not by names: numbers among them would be rows.
+    return all(map(_is_numeric, frame.iter_columns()))
 
 
 def _is_numeric(series) -> bool:

@@ -95,10 +95,11 @@ class Levels:
             return (values < self.levels.min()) | (values > self.levels.max())
         return ~np.isnan(values) & ~np.isin(values, self.levels)
 
-    def encode(self, values: np.ndarray, generator=None) -> np.ndarray:
-        """One-hot rows (n, width): NaN where the value is missing, zeros of an unknown
-        one."""
-        rows = np.zeros((len(values), self.width))
+    def encode(self, values: np.ndarray, generator=None, out=None) -> np.ndarray:
+        """One-hot rows (n, width), in `out` where it is given: NaN where the value is
+        missing, zeros of an unknown one."""
+        rows = np.empty((len(values), self.width)) if out is None else out
+        rows[:] = 0.0
         if not self.width:
             return rows
         is_missing = np.isnan(values)
@@ -201,8 +202,8 @@ class Ranks:
         rise = ndtri(0.99) / (far - centre) if far > centre else 0.0
         self.slope = float(rise or 1 / (knots[-1] - knots[0]))
 
-    def encode(self, values: np.ndarray, generator=None) -> np.ndarray:
-        """Quantiles (n, 1), NaN where the value is missing.
+    def encode(self, values: np.ndarray, generator=None, out=None) -> np.ndarray:
+        """Quantiles (n, 1), in `out` where it is given; NaN where the value is missing.
 
         Those of a value that several rows have are spread at random by the generator,
         or else their middle.
@@ -214,7 +215,9 @@ class Ranks:
         rank = first + fraction * (last - first)
         # Far outside, ranks are all one.
         z = np.where(high > low, ndtri(rank), low)
-        return z[:, None]
+        rows = np.empty((len(values), 1)) if out is None else out
+        rows[:, 0] = z
+        return rows
 
     def _interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and last quantile (n,) of values."""

@@ -28,6 +28,9 @@ from skae.io import storable
 # Different texts of as many rows, from which on they are a key.
 _LEAST_KEYS = 100
 
+# Entries of encoded rows up to which they are float64: half a gigabyte.
+_MOST_DOUBLE = 2**26
+
 # Kinds of columns whose values have no order.
 _NOMINAL = "categorical", "boolean"
 
@@ -322,7 +325,7 @@ class Table:
         generator=None,
         is_partial: bool = False,
     ) -> np.ndarray:
-        """Rows (n, width) of a dataframe, float64.
+        """Rows (n, width) of a dataframe: float64, or float32 where they are many.
 
         Parameters
         ----------
@@ -343,14 +346,17 @@ class Table:
         ValueError
             If values are missing, or unknown, that may not be.
         """
-        encoded = []
-        for column, values in zip(self.columns, self.read(X, is_partial=is_partial)):
+        read = self.read(X, is_partial=is_partial)
+        n_rows = len(read[0])
+        is_large = n_rows * self.width > _MOST_DOUBLE
+        encoded = np.empty((n_rows, self.width), np.float32 if is_large else np.float64)
+        for (column, part), values in zip(self.parts(), read):
             if not takes_nan and np.isnan(values).any():
                 raise ValueError(
                     f"Column {column.name!r} has missing values; they are taken with "
                     "allow_nan=True."
                 )
-            rows = column.encoder.encode(values, generator)
+            rows = column.encoder.encode(values, generator, encoded[:, part])
             is_unknown = column.is_unknown(values)
             if is_unknown.any():
                 _check_unknown(column, values, is_unknown, unknown)
@@ -358,8 +364,7 @@ class Table:
                     rows[is_unknown] = np.eye(column.width)[column.encoder.rarest]
                 elif takes_nan and not column.encoder.is_ordered:
                     rows[is_unknown] = np.nan
-            encoded.append(rows)
-        return np.hstack(encoded)
+        return encoded
 
     def unknown(self, X) -> list[str]:
         """Names of the columns of categories that no training row had."""

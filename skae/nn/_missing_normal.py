@@ -163,10 +163,27 @@ class LowRankNormal(nn.Module):
     def _chunks(self, x: Tensor, size: int) -> Sequence[Tensor]:
         return x.split(size)
 
-    def _factor(self, A: Tensor) -> Tensor:
-        """Cholesky factors of ``A + noise I``, whose place A (u, r, r) may take."""
+    def _patterns(self, is_observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Different rows (u, d) of a mask (n, d), and the number (n,) of each row's:
+        all, where most are different."""
+        patterns, pattern = is_observed.unique(dim=0, return_inverse=True)
+        if 2 * len(patterns) > len(is_observed):
+            return is_observed, torch.arange(
+                len(is_observed), device=is_observed.device
+            )
+        return patterns, pattern
+
+    def _solve(
+        self, A: Tensor, pattern: Tensor, b: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of ``A + noise I``, whose place A (u, r, r) may take: Cholesky factors, the
+        solutions (n, r) for `b`, each by the factor of its `pattern`, and half the
+        logarithms of the determinants (n,)."""
         A.diagonal(dim1=1, dim2=2).add_(self.noise)
-        return torch.linalg.cholesky(A)
+        factor = torch.linalg.cholesky(A)
+        solution = torch.cholesky_solve(b[..., None], factor[pattern])[..., 0]
+        half_log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        return factor, solution, half_log_det[pattern]
 
 
 class _Conditional:
@@ -190,17 +207,15 @@ class _Conditional:
         rank = loadings.shape[1]
         self.is_observed = (~x.isnan()).to(loadings)
         self.residual = x.nan_to_num()
-        patterns, self.pattern = _patterns(self.is_observed)
+        patterns, self.pattern = normal._patterns(self.is_observed)
         # W_o' W_o of each pattern, (u, r, r); by Woodbury's identity noise I + W_o' W_o
         # takes the place of the covariance of the observed entries.
         gram = (patterns @ squares).unflatten(1, (rank, rank))
-        self.factor = normal._factor(gram)
-        half_log_det = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)[self.pattern]
         # W_o' (x_o - m_o), (n, r), and the posterior means of the latents
         projected = self.residual @ loadings
-        latents = torch.cholesky_solve(projected[..., None], self.factor[self.pattern])[
-            ..., 0
-        ]
+        self.factor, latents, half_log_det = normal._solve(
+            gram, self.pattern, projected
+        )
         self.fitted = latents @ loadings.T
         n_observed = self.is_observed.sum(1)
         explained = (projected * latents).sum(1)
@@ -209,15 +224,6 @@ class _Conditional:
         distance = (self.residual.square().sum(1) - explained) / noise
         log_det = 2 * half_log_det + (n_observed - rank) * noise.log()
         self.log_prob = -0.5 * (distance + log_det + n_observed * math.log(2 * math.pi))
-
-
-def _patterns(is_observed: Tensor) -> tuple[Tensor, Tensor]:
-    """Different rows (u, d) of a mask (n, d), and the number (n,) of each row's: all,
-    where most are different."""
-    patterns, pattern = is_observed.unique(dim=0, return_inverse=True)
-    if 2 * len(patterns) > len(is_observed):
-        return is_observed, torch.arange(len(is_observed), device=is_observed.device)
-    return patterns, pattern
 
 
 @torch.no_grad()

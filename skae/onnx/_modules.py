@@ -51,10 +51,16 @@ class AnyRows(LowRankNormal):
     def complete(self, x: Tensor) -> Tensor:
         return self._filled(x)
 
+    def _patterns(self, is_observed: Tensor) -> tuple[Tensor, Tensor]:
+        # ONNX knows the shape of each row's own alone.
+        return is_observed, torch.arange(is_observed.shape[0])
+
     def _chunks(self, x: Tensor, size: int) -> list[Tensor]:
         return [x]
 
-    def _solve(self, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _solve(
+        self, A: Tensor, pattern: Tensor, b: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         # ONNX has no Cholesky factor. Elimination needs no pivots where matrices are
         # positive definite, and in (n, r, r + 1) a step is a product of matrices.
         r = A.shape[-1]

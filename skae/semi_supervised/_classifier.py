@@ -240,9 +240,8 @@ class SemiSupervisedClassifier(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows, as the transformer takes them. A dataframe with columns beside numbers
-            is encoded by their dtypes where the transformer is chosen, and for
-            `passthrough`; other transformers get it as it is.
+            Rows, as the transformer takes them. Where it is chosen, a dataframe with
+            columns beside numbers is encoded by their dtypes.
         y : array-like of shape (n_samples,)
             Labels; None, NaN, NaT or the mark where there is none.
         **params : dict
@@ -270,7 +269,7 @@ class SemiSupervisedClassifier(
             warn_of_no_mark(self.unlabeled)
         check_no_inner_folds(self.classifier)
         self._table = None
-        if (self.transformer is None or self.passthrough) and is_table(X, always=False):
+        if self.transformer is None and is_table(X, always=False):
             validate_data(self, X, skip_check_array=True)
             self._table = Table(X, _MOST_CATEGORIES)
             X = self._encoded(X)

@@ -18,9 +18,8 @@ from torch.distributions import (
 from skae.io import storable
 from skae.nn.priors import Normal
 
-# As many as in Ghosh et al. (2020), and for mixed tables, whose codes lie in as many
-# groups as categories make (docs/defaults.md).
-N_CLUSTERS, N_CLUSTERS_OF_TABLES = 10, 50
+# As many as in Ghosh et al. (2020).
+_N_CLUSTERS = 10
 
 # Codes for each cluster, at least: the mean of a cluster is no training row's code.
 _CODES_PER_CLUSTER = 5
@@ -45,15 +44,12 @@ class CodeMixture:
         Codes of training rows, in the units that users see; they are not kept.
     seed : int
         Seed of the mixture's initial clusters.
-    n_clusters : int
-        At most.
-
     References
     ----------
     Ghosh, P. et al. (2020). From variational to deterministic autoencoders. ICLR.
     """
 
-    def __init__(self, codes: torch.Tensor, seed: int, n_clusters: int = N_CLUSTERS):
+    def __init__(self, codes: torch.Tensor, seed: int):
         codes = codes.double().cpu()
         # The mixture adds 1e-6 to variances to keep covariances definite, which is for
         # values of about one. One scale divides all latents: with a scale for each,
@@ -64,7 +60,7 @@ class CodeMixture:
         # Beside an outlier that sets the scale, codes may differ by rounding alone.
         n_different = len((codes / self.scale).round(decimals=_DECIMALS).unique(dim=0))
         mixture = GaussianMixture(
-            min(n_clusters, max(1, n_different // _CODES_PER_CLUSTER)),
+            min(_N_CLUSTERS, max(1, n_different // _CODES_PER_CLUSTER)),
             covariance_type=_covariance_type(codes.shape[1]),
             random_state=seed,
         )

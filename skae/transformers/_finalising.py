@@ -12,11 +12,7 @@ from skae.nn._imputation import learn_from_masked_entries
 from skae.nn._log_density import loss_of_data
 from skae.nn._ordered import truncated
 from skae.nn._sizes import rows_at_once
-from skae.transformers._code_mixture import (
-    N_CLUSTERS,
-    N_CLUSTERS_OF_TABLES,
-    CodeMixture,
-)
+from skae.transformers._code_mixture import CodeMixture
 from skae.transformers._diagnostics import (
     explained_variance_ratio,
     set_noises_of_sizes,
@@ -88,9 +84,7 @@ def finalise(estimator, fit, net, result, *, like_X) -> dict:
     # (n, k), in the units that users see.
     codes = torch.cat(list(_code_draws(estimator, model, subsample, seed)))
     fitted |= estimator._diagnose(model, subsample, seed, like_X)
-    n_clusters = N_CLUSTERS
     if estimator._table is not None:
-        n_clusters = N_CLUSTERS_OF_TABLES
         x = subsample.gathered().numpy(force=True)
         fitted["_missing_pattern"] = MissingPattern(
             estimator._table, x, codes.numpy(force=True)
@@ -105,7 +99,7 @@ def finalise(estimator, fit, net, result, *, like_X) -> dict:
             "_seed": seed,
             "_device": estimator.device,
             "_is_incremental": fit.is_incremental,
-            "_code_mixture": CodeMixture(codes, seed, n_clusters),
+            "_code_mixture": CodeMixture(codes, seed),
         }
     )
 

@@ -140,6 +140,5 @@ class AutoencoderImputer(
         )
         tags.input_tags = own.input_tags
         tags.input_tags.allow_nan = True
-        tags.array_api_support = own.array_api_support
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
