@@ -32,16 +32,6 @@ def encoded(*frames: pd.DataFrame) -> tuple[list[np.ndarray], np.ndarray]:
     return encode([nw.from_native(frame, eager_only=True) for frame in frames])
 
 
-def takes_frames() -> bool:
-    """Whether this version of skae fits frames of mixed columns."""
-    frame = pd.DataFrame({"a": [0.1, 0.2, 0.3, 0.4] * 5, "b": list("xyyx") * 5})
-    try:
-        VAETransformer(1, allow_nan=True, max_iter=0).fit(frame)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 def model(frame: pd.DataFrame, n_components: int, seed: int) -> VAETransformer:
     k = min(n_components, frame.shape[1])
     return VAETransformer(k, allow_nan=True, random_state=seed).fit(frame)
@@ -206,12 +196,12 @@ _OF_PACKAGES = {
 
 def contenders(n_components: int) -> tuple[dict[str, Callable], list[str]]:
     """What can run here, by name, and the names of what cannot."""
-    found = {"CART": cart, "GaussianMixture": gaussian_mixture}
+    found = {
+        "skae": Skae(n_components),
+        "CART": cart,
+        "GaussianMixture": gaussian_mixture,
+    }
     missing = []
-    if takes_frames():
-        found = {"skae": Skae(n_components)} | found
-    else:
-        missing.append("skae")
     for name, (draw, package) in _OF_PACKAGES.items():
         if importlib.util.find_spec(package):
             found[name] = draw

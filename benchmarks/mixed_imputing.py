@@ -17,8 +17,7 @@ from sklearn.impute import IterativeImputer, KNNImputer
 
 N_IMPUTATIONS = 20
 
-# missForest's own are a hundred trees and ten rounds; the error of the tables here
-# changes in the third digit, the time is a fifth.
+# missForest's own are a hundred trees and ten rounds at most, in five times the time.
 _N_TREES, _N_ROUNDS = 50, 4
 
 

@@ -269,12 +269,11 @@ def contenders(n_components: int, chosen: list[str] | None) -> dict[str, dict]:
         "imputation": dict(mixed_imputing.IMPUTERS),
         "conditional": {"CART, rejection": cart_rejected},
     }
-    if "skae" in drawers:
-        found["imputation"]["skae"] = mixed_imputing.Skae(n_components)
-        found["conditional"] |= {
-            "skae, rejection": Conditional(n_components, True),
-            "skae, given": Conditional(n_components, False),
-        }
+    found["imputation"]["skae"] = mixed_imputing.Skae(n_components)
+    found["conditional"] |= {
+        "skae, rejection": Conditional(n_components, True),
+        "skae, given": Conditional(n_components, False),
+    }
     if missing:
         print(f"left out, as not there: {', '.join(missing)}")
     return {

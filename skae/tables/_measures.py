@@ -22,9 +22,10 @@ from sklearn.neighbors import NearestNeighbors
 # category's the most frequent levels and the rest.
 _N_BINS = 8
 
-# Of the booster that tells rows apart: a hundred trees tell good rows, which differ
-# little, no better, and a bootstrap by its repeated rows. Leaves of scikit-learn's 20
-# rows would be blind in tables of less than a hundred.
+# Of the booster that tells rows apart: one of few trees, as earlier measurements had;
+# more trees tell all rows better, and a bootstrap by its repeated rows, so that values
+# compare within one report alone. Leaves of scikit-learn's 20 rows would be blind in
+# tables of less than a hundred.
 _N_BOOSTED, _ROWS_A_LEAF, _LEAVES = 30, 20, 10
 
 # Forests predict columns: the time of a booster grows with the number of levels.
