@@ -41,7 +41,7 @@ class AutoencoderImputer(
         The fitted model.
     n_features_in_ : int
         Number of features seen during `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string names for all.
 
     See Also
