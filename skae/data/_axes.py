@@ -143,8 +143,8 @@ def n_axes_explaining(
     """Number of principal axes that explain `ratio` of the variance of rows."""
     # Incomplete rows have a covariance under a multivariate normal alone.
     if rows.has_missing:
-        X = torch.cat(list(rows.exact_chunks()))
-        covariance = fit_missing_normal(X, seed).covariance
+        normal = fit_missing_normal(rows.exact_at, rows.n_rows, seed)
+        covariance = normal.covariance
     elif rows.n_rows < 2:
         return 1
     else:

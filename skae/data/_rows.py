@@ -157,7 +157,10 @@ class ResidentRows:
 
     def complete(self, function) -> None:
         """Set `completed` to the values (n, d) of ``function(x)``."""
-        self.completed = torch.cat([function(x) for x in self.x.split(CHUNK)])
+        completed = torch.empty_like(self.x)
+        for part, x in zip(completed.split(CHUNK), self.x.split(CHUNK)):
+            part.copy_(function(x))
+        self.completed = completed
 
     @property
     def n_rows(self) -> int:
@@ -217,6 +220,11 @@ class ResidentRows:
             chunks = (self.source[index] for index in places)
         for X in chunks:
             yield self.units.to_net(X.to(self.device, torch.float64))
+
+    def exact_at(self, index: Tensor) -> Tensor:
+        """Standardized rows (m, d) of these indices, within a part if this is one, in
+        float64."""
+        return torch.cat(list(self._part(index.to(self.device)).exact_chunks()))
 
     def batches(self, size: int, generator: torch.Generator) -> "ResidentBatches":
         """Batches of `size` rows, permuted anew in each epoch."""

@@ -16,7 +16,7 @@ Journal of the Royal Statistical Society B, 61(3), 611-622.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -228,15 +228,21 @@ class _Conditional:
 
 @torch.no_grad()
 def fit_missing_normal(
-    x: Tensor, seed: int, groups: Tensor | None = None
+    rows: Callable[[Tensor], Tensor],
+    n_rows: int,
+    seed: int,
+    groups: Tensor | None = None,
 ) -> LowRankNormal:
     """Fit the normal that predicts masked entries best; features are divided by their
     deviations for it.
 
     Parameters
     ----------
-    x : Tensor of shape (n, d), float64
-        NaN marks a missing entry; each feature has an observed one.
+    rows : callable
+        From indices (m,) to rows (m, d), float64. NaN marks a missing entry; each
+        feature has an observed one.
+    n_rows : int
+        Number of all rows.
     seed : int
         Of the subsample of many rows, and of the masks.
     groups : Tensor of shape (d,) or None
@@ -245,8 +251,7 @@ def fit_missing_normal(
     """
     generator = torch.Generator().manual_seed(seed)
     # A random part of many rows: the covariance is accurate enough.
-    order = torch.randperm(len(x), generator=generator)[:_MAX_ROWS]
-    x = x[order.to(x.device)]
+    x = rows(torch.randperm(n_rows, generator=generator)[:_MAX_ROWS])
     centre = mean_of_observed(x, 0)
     scale = mean_of_observed((x - centre).square(), 0).sqrt()
     scaled = (x - centre) / scale.where(scale > 0, 1.0)

@@ -254,10 +254,10 @@ def initialise(estimator, model, rows, seed) -> float:
     """
     # First, because all that follows needs complete rows.
     if model.imputer is not None:
-        # (n, d), float64, for the covariances of expectation maximisation.
-        exact = torch.cat(list(rows.exact_chunks()))
-        groups = missing_groups(model.likelihood).to(exact.device)
-        model.imputer.normal = fit_missing_normal(exact, seed, groups)
+        groups = missing_groups(model.likelihood).to(rows.device)
+        model.imputer.normal = fit_missing_normal(
+            rows.exact_at, rows.n_rows, seed, groups
+        )
         rows.complete(model.imputer.complete)
     if model.prior is not None:
         # A chunk of rows has enough for pseudo-inputs and centres of a mixture.
