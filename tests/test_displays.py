@@ -9,6 +9,7 @@ from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -493,3 +494,20 @@ def test_rows_of_the_recorder_must_be_those_of_the_transformer(iris):
     with pytest.raises(ValueError, match="has 3 features, but the transformer"):
         model.fit(iris)
     assert clone(model).callbacks[0].X.shape == (150, 3)
+
+
+def test_estimators_of_another_kind_are_named():
+    X, y = load_iris(return_X_y=True)
+    detector = AutoencoderDetector(PCA(2)).fit(X)
+    classifier = make_pipeline(PCA(2), LogisticRegression()).fit(X, y)
+    for draw, estimator in (
+        (LossCurveDisplay.from_estimator, detector),
+        (LossCurveDisplay.from_estimator, classifier),
+        (lambda each: LatentDisplay.from_estimator(each, X), detector),
+        (lambda each: OutlierDisplay.from_estimator(each, X), classifier),
+    ):
+        with pytest.raises(TypeError, match=r"has no \w+: this display is of an? "):
+            draw(estimator)
+    pipeline = make_pipeline(StandardScaler(), AutoencoderDetector(PCA(2))).fit(X)
+    display = OutlierDisplay.from_estimator(pipeline, X)
+    np.testing.assert_allclose(display.scores, -pipeline.score_samples(X))

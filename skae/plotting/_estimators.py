@@ -5,6 +5,8 @@ from scipy.sparse import issparse
 from scipy.stats import norm
 from sklearn.pipeline import Pipeline
 
+from skae._sklearn import check_is_fitted
+
 # Draws whose quantiles stand for those of a density.
 _N_DRAWS = 10_000
 
@@ -14,6 +16,18 @@ _OF_PRIOR = "at quantiles of the prior"
 def last_step(estimator):
     """The transformer that a pipeline ends in, or the estimator itself."""
     return last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
+
+
+def check_has(estimator, name, kind):
+    """Raise where the last step is not fitted, or has no attribute of this name, which
+    a fitted `kind` has."""
+    last = last_step(estimator)
+    check_is_fitted(last)
+    if not hasattr(last, name):
+        raise TypeError(
+            f"{type(last).__name__} has no {name}: this display is of {kind}, or of a "
+            "pipeline that ends in one. Of a longer pipeline pass the first steps."
+        )
 
 
 def as_seen_by_last_step(estimator, X):

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from skae._sklearn import check_is_fitted
 from skae.plotting._estimators import (
     array,
     by_information,
+    check_has,
     checked_latents,
     decoder,
     encoded,
@@ -322,7 +322,7 @@ class LatentDisplay:
         display : LatentDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator)
+        check_has(estimator, "transform", "a transformer")
         codes, rows = encoded(estimator, X), array(X)
         display = cls(
             codes=codes,

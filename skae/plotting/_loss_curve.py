@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from skae._sklearn import check_is_fitted
-from skae.plotting._estimators import last_step
+from skae.plotting._estimators import check_has, last_step
 from skae.plotting._style import PANEL, merged, palette, panels, text_colour
 
 _TITLES = {"loss": "Loss", "rate": "Rate", "distortion": "Distortion"}
@@ -242,9 +241,9 @@ class LossCurveDisplay:
 
     @classmethod
     def _of(cls, estimators, name):
+        for estimator in estimators:
+            check_has(estimator, "loss_curve_", "a transformer of skae")
         fits = [last_step(estimator) for estimator in estimators]
-        for fit in fits:
-            check_is_fitted(fit, "loss_curve_")
         name = type(fits[0]).__name__ if name is None else name
         return cls(
             loss=[fit.loss_curve_ for fit in fits],

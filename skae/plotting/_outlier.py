@@ -2,8 +2,13 @@
 
 import numpy as np
 
-from skae._sklearn import check_is_fitted
-from skae.plotting._estimators import array, feature_names
+from skae.plotting._estimators import (
+    array,
+    as_seen_by_last_step,
+    check_has,
+    feature_names,
+    last_step,
+)
 from skae.plotting._style import PANEL, merged, palette, panels, sequential, text_colour
 
 # Features whose contributions are drawn, at most.
@@ -217,7 +222,8 @@ class OutlierDisplay:
         display : OutlierDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator)
+        check_has(estimator, "offset_", "an outlier detector")
+        X, estimator = as_seen_by_last_step(estimator, X), last_step(estimator)
         has_parts = hasattr(estimator, "explain")
         contributions = array(estimator.explain(X)) if has_parts else None
         index = getattr(X, "index", None)

@@ -106,7 +106,7 @@ def flat_rows(X, sample_shape):
             f"Found array with dim {len(shape)}, rows of shape {row}; set "
             f"sample_shape={row}, with channels first, for a model that takes them."
         )
-    hint = " Channels come first: numpy.moveaxis(X, -1, 1)."
+    hint = " Its axes are in another order: numpy.moveaxis(X, -1, 1) is one."
     is_permuted = sorted(row) == sorted(expected)
     raise ValueError(
         f"X has rows of shape {row}, but sample_shape={expected}."
