@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from skae.data._frames import (
+    LARGEST_WHOLE,
     Dates,
     Dtypes,
     categories_of,
+    check_exact,
     from_native,
     has_numbers_alone,
     is_frame,
@@ -90,6 +92,8 @@ class Column:
         elif self.kind == "date":
             self.dates = Dates(series)
         values = self.read(series)
+        if self.kind == "number":
+            check_exact(series, values)
         self.missing_fraction = float(np.isnan(values).mean())
         n_different = len(np.unique(values[~np.isnan(values)]))
         is_nominal = self.kind in _NOMINAL
@@ -182,7 +186,8 @@ class Column:
 
     def _shown(self, values: np.ndarray) -> list:
         """Values as people write them: whole numbers without a point."""
-        if self.kind == "number" and (values == values.round()).all():
+        is_whole = (values == values.round()) & (np.abs(values) <= LARGEST_WHOLE)
+        if self.kind == "number" and is_whole.all():
             return values.astype(int).tolist()
         return list(np.asarray(self.write(values)).tolist())
 
