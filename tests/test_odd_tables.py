@@ -4,6 +4,7 @@ import datetime
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -125,3 +126,130 @@ def _series(values):
     import narwhals.stable.v2 as nw
 
     return nw.from_native(pd.Series(values), series_only=True)
+
+
+def test_filling_changes_no_observed_value_of_any_kind(model):
+    frame = table()
+    frame["few"] = frame["few"].astype(object).where(DAYS > 3)
+    frame["b"] = frame["b"].where(DAYS > 3) + 0.5
+    frame["c"] = "unseen"
+    frame.loc[DAYS < 3, "c"] = None
+    frame["grade"] = pd.Categorical(["best"] * N).set_categories(["best"])
+    filled = model.impute(frame)
+    assert not filled.isna().any().any()
+    for name in frame:
+        seen = frame[name].notna()
+        assert filled.loc[seen, name].tolist() == frame.loc[seen, name].tolist(), name
+    assert set(filled.loc[frame["c"].isna(), "c"]) <= {"x", "y", "z"}
+
+
+def test_filling_keeps_large_integers_and_nanoseconds():
+    frame = table()[["a", "c"]].assign(n=DAYS)
+    frame["t"] = pd.to_datetime(np.arange(N) ** 2 * 10**15 + 7)
+    model = fitted_to(frame)
+    later = frame.assign(n=pd.array(frame["n"] + 2**60 + 1, dtype="Int64"))
+    later.loc[3, ["n", "t"]] = None
+    filled = model.impute(later)
+    seen = later["n"].notna()
+    for name in ("n", "t"):
+        assert filled.loc[seen, name].tolist() == later.loc[seen, name].tolist()
+    assert filled.loc[3].notna().all()
+
+
+def test_filling_a_frame_of_another_package():
+    frame = table()[["a", "b", "c"]]
+    frame.loc[DAYS < 3, ["b", "c"]] = None
+    other = pl.from_pandas(frame)
+    to_pandas, to_polars = fitted_to(frame), fitted_to(other)
+    assert to_pandas.impute(other).equals(
+        to_pandas.impute(frame).reset_index(drop=True)
+    )
+    assert to_polars.impute(frame).equals(to_polars.impute(other))
+
+
+def test_no_rows(model):
+    with pytest.raises(ValueError, match="0 rows"):
+        model.impute(table()[:0])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"b": (300, 100)}, "'b'.*lowest value is not below"),
+        ({"b": (np.nan, 100)}, "'b'.*lowest value is not below"),
+        ({"b": (1, 2, 3)}, "'b'.*not a pair"),
+        ({"b": ()}, "'b'.*not a pair"),
+        ({"b": 100.5}, "No training row has 100.5 in column 'b'"),
+        ({"b": (100.2, 100.4)}, "No training row has .* in column 'b'"),
+        ({"b": np.zeros((4, 2))}, "column 'b' in a table"),
+        ({"c": ("x", "y")}, "'c'.*no order"),
+        ({"c": ["x", "y", "unseen", None]}, "'c' has a value in row 2"),
+        ({"grade": ("high", "low")}, "'grade'.*lowest value is not below"),
+        ({"grade": ("low", "best")}, "No training row has .* in column 'grade'"),
+        ({"took": 5}, "'took' is date"),
+        ({"same": 6}, "No training row has 6 in column 'same'"),
+        ("b", "dict or a dataframe; got str"),
+    ],
+    ids=str,
+)
+def test_conditions_that_say_nothing_are_refused(model, given, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.sample(4, given=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_met"),
+    [
+        ({"b": (None, 100)}, lambda d: d.b <= 100),
+        ({"b": (500, None)}, lambda d: d.b >= 500),
+        ({"b": (100.4, 111.6)}, lambda d: d.b.between(101, 111)),
+        ({"b": np.array(300)}, lambda d: d.b == 300),
+        ({"c": frozenset({"x", "y"})}, lambda d: d.c.isin(["x", "y"])),
+        ({"grade": (None, "mid")}, lambda d: d.grade < "high"),
+        ({"same": 5}, lambda d: d.same == 5),
+        ({"took": np.timedelta64(5, "h")}, lambda d: d.took == pd.Timedelta("5h")),
+        (
+            {"zone": datetime.date(2020, 2, 1)},
+            lambda d: d.zone == pd.Timestamp("2020-02-01", tz="Europe/Oslo"),
+        ),
+    ],
+    ids=str,
+)
+def test_open_ends_and_numpys_values_are_taken(model, given, is_met):
+    assert is_met(model.sample(40, given=given, random_state=0)).all()
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [lambda d: True, lambda d: None, lambda d: np.ones(99, bool), lambda d: d["b"]],
+    ids=["scalar", "None", "long", "numbers"],
+)
+def test_accept_returns_one_boolean_a_row(model, accept):
+    with pytest.raises(ValueError, match="mask of 4 booleans"):
+        model.sample(4, accept=accept)
+
+
+def test_accept_may_return_pandas_own_booleans_in_any_index(model):
+    drawn = model.sample(
+        4,
+        accept=lambda d: (d["b"].convert_dtypes() > 300).set_axis(d.index + 9),
+        random_state=0,
+    )
+    assert (drawn["b"] > 300).all()
+
+
+@pytest.mark.parametrize("given", [{"c": "x"}, {"c": ["x"] * 400}], ids=["all", "each"])
+def test_what_is_given_is_never_missing(given):
+    frame = table()
+    frame.loc[DAYS % 2 == 0, ["b", "c"]] = None
+    drawn = fitted_to(frame).sample(400, given=given, missing=True, random_state=0)
+    assert (drawn["c"] == "x").all()
+    assert 0.3 < drawn["b"].isna().mean() < 0.7
+
+
+def test_shorter_codes_have_the_pattern_of_missing_values():
+    frame = table()
+    frame.loc[DAYS % 2 == 0, "c"] = None
+    short = fitted_to(frame, ordered=True).truncate(1)
+    drawn = short.sample(400, missing=True, random_state=0)
+    assert 0.3 < drawn["c"].isna().mean() < 0.7

@@ -162,6 +162,28 @@ def categories_of(series) -> list:
     return series.cat.get_categories().to_list()
 
 
+def with_observed(written, observed, is_observed: np.ndarray):
+    """The column `written`, with exactly the observed values of another one.
+
+    In the dtype of `written`, except for values that this does not have.
+    """
+    import narwhals.stable.v2 as nw
+
+    own, values = observed.to_list(), written.to_list()
+    where = np.flatnonzero(is_observed).tolist()
+    if all(own[i] == values[i] for i in where):
+        return written
+    if len(where) == len(own):
+        return observed
+    # As integers among decimals, so that there is one type.
+    convert = float if observed.dtype.is_float() else lambda value: value
+    missing = written.is_null().to_list()
+    values = [None if m else convert(v) for m, v in zip(missing, values)]
+    for i in where:
+        values[i] = own[i]
+    return nw.new_series(written.name, values, backend=written.implementation)
+
+
 class Dates:
     """Dates or durations as whole numbers, from the first one on.
 
@@ -223,7 +245,11 @@ class Dates:
         TypeError, ValueError
             If they are neither.
         """
-        if any(isinstance(value, _NUMBERS) for value in values):
+        # NumPy's durations are integers.
+        if any(
+            isinstance(value, _NUMBERS) and not isinstance(value, np.timedelta64)
+            for value in values
+        ):
             raise TypeError("A number has no unit of time.")
         if not self.is_duration:
             values = [_in_utc(value, self.zone) for value in values]

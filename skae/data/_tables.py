@@ -23,6 +23,7 @@ from skae.data._frames import (
     kind_of,
     labels_of,
     numbers_of,
+    with_observed,
 )
 from skae.data._table_columns import MOST_LEVELS, Levels, Ranks
 from skae.io import storable
@@ -34,7 +35,7 @@ _LEAST_KEYS = 100
 _MOST_DOUBLE = 2**26
 
 # Kinds of columns whose values have no order.
-_NOMINAL = "categorical", "boolean"
+NOMINAL = "categorical", "boolean"
 
 storable(Dates)
 storable(Dtypes)
@@ -85,7 +86,7 @@ class Column:
         self.name, self.kind = series.name, kind_of(series)
         self.labels: list | None = None
         self.dates: Dates | None = None
-        if self.kind in _NOMINAL:
+        if self.kind in NOMINAL:
             self.labels = _labels(series)
         elif self.kind == "ordinal":
             self.labels = categories_of(series)
@@ -96,7 +97,7 @@ class Column:
             check_exact(series, values)
         self.missing_fraction = float(np.isnan(values).mean())
         n_different = len(np.unique(values[~np.isnan(values)]))
-        is_nominal = self.kind in _NOMINAL
+        is_nominal = self.kind in NOMINAL
         few = min(MOST_LEVELS, max_categories)
         self.encoder: Levels | Ranks
         if is_nominal or n_different <= few:
@@ -353,6 +354,8 @@ class Table:
         """
         read = self.read(X, is_partial=is_partial)
         n_rows = len(read[0])
+        if not n_rows:
+            raise ValueError("Found a dataframe with 0 rows while 1 is required.")
         is_large = n_rows * self.width > _MOST_DOUBLE
         encoded = np.empty((n_rows, self.width), np.float32 if is_large else np.float64)
         for (column, part), values in zip(self.parts(), read):
@@ -376,7 +379,7 @@ class Table:
         return [
             column.name
             for column, values in zip(self.columns, self.read(X))
-            if column.kind in _NOMINAL and column.is_unknown(values).any()
+            if column.kind in NOMINAL and column.is_unknown(values).any()
         ]
 
     def decode(self, rows: np.ndarray, *, generator=None, missing=None, like=None):
@@ -399,25 +402,25 @@ class Table:
         ]
         return self._written(columns, missing, like)
 
-    def fill(self, X, rows: np.ndarray, *, generator=None):
+    def fill(self, X, rows: np.ndarray, *, generator=None, missing=None):
         """The dataframe X (n, c) with its missing values, also of columns that it
-        lacks, from rows (n, width)."""
-        columns = []
-        for (column, part), values in zip(self.parts(), self.read(X, is_partial=True)):
-            is_missing = np.isnan(values)
-            filled = np.where(
-                is_missing, column.encoder.decode(rows[:, part], generator), values
-            )
-            columns.append((filled, is_missing))
-        return self._filled(X, columns)
-
-    def _filled(self, X, columns):
-        """X where a value is not missing, whatever it is."""
-        frame = from_native(X)
-        written = from_native(self._written([v for v, _ in columns], None, X))
-        for column, (_, is_missing) in zip(self.columns, columns):
-            if not is_missing.any():
-                written = written.with_columns(frame[column.name])
+        lacks, from rows (n, width), except for a mask (n, c) of those that stay."""
+        read = self.read(X, is_partial=True)
+        filled = []
+        for (column, part), values in zip(self.parts(), read):
+            drawn = column.encoder.decode(rows[:, part], generator)
+            # What is unknown comes from X itself.
+            filled.append(np.where(np.isnan(values) | (values == -1), drawn, values))
+        if missing is not None:
+            missing &= np.isnan(np.transpose(read))
+        frame, written = from_native(X), from_native(self._written(filled, missing, X))
+        for column, values in zip(self.columns, read):
+            if not np.isnan(values).all():
+                observed = frame[column.name]
+                series = with_observed(
+                    written[column.name], observed, ~np.isnan(values)
+                )
+                written = written.with_columns(series)
         return written.to_native()
 
     def _written(self, columns, missing, like):
