@@ -113,6 +113,14 @@ def test_dates_of_another_kind_are_refused(model, name, other):
         model.transform(table().assign(**{name: other}))
 
 
+def test_booleans_are_no_text(model):
+    with pytest.raises(TypeError, match="'c' has text, or had"):
+        model.transform(table().assign(c=True))
+    other = fitted_to(table().assign(ok=DAYS % 2 == 0))
+    with pytest.raises(TypeError, match="'ok' has text, or had"):
+        other.transform(table().assign(ok="True"))
+
+
 def test_dates_that_a_unit_does_not_reach_are_early_or_late():
     frame = table()[["a", "c", "date"]].astype({"date": "datetime64[ns]"})
     model = fitted_to(frame)
@@ -190,7 +198,22 @@ def test_no_rows(model):
         ({"same": 6}, "No training row has 6 in column 'same'"),
         ("b", "dict or a dataframe; got str"),
     ],
-    ids=str,
+    ids=[
+        "falling",
+        "nan",
+        "three",
+        "none",
+        "half",
+        "between",
+        "2d",
+        "nominal",
+        "unseen",
+        "order",
+        "unknown",
+        "unitless",
+        "constant",
+        "text",
+    ],
 )
 def test_conditions_that_say_nothing_are_refused(model, given, message):
     with pytest.raises((TypeError, ValueError), match=message):
@@ -213,7 +236,17 @@ def test_conditions_that_say_nothing_are_refused(model, given, message):
             lambda d: d.zone == pd.Timestamp("2020-02-01", tz="Europe/Oslo"),
         ),
     ],
-    ids=str,
+    ids=[
+        "up to",
+        "from",
+        "decimals",
+        "0d",
+        "frozenset",
+        "order",
+        "constant",
+        "duration",
+        "day",
+    ],
 )
 def test_open_ends_and_numpys_values_are_taken(model, given, is_met):
     assert is_met(model.sample(40, given=given, random_state=0)).all()
@@ -253,3 +286,14 @@ def test_shorter_codes_have_the_pattern_of_missing_values():
     short = fitted_to(frame, ordered=True).truncate(1)
     drawn = short.sample(400, missing=True, random_state=0)
     assert 0.3 < drawn["c"].isna().mean() < 0.7
+
+
+def test_displays_draw_codes_of_mixed_rows_alone(model):
+    from skae.plotting import LatentDisplay, TraversalDisplay
+
+    with pytest.raises(TypeError, match="LatentDisplay draws their codes"):
+        TraversalDisplay.from_estimator(model, table())
+    display = LatentDisplay.from_estimator(model, table())
+    np.testing.assert_array_equal(display.codes, model.transform(table()))
+    with pytest.raises(ValueError, match="needs rows and a decoder"):
+        display.to_html()

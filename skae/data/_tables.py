@@ -131,7 +131,12 @@ class Column:
             )
         if self.labels is not None:
             place = {label: i for i, label in enumerate(self.labels)} | {None: np.nan}
-            return np.array([place.get(v, -1) for v in labels_of(series)], dtype=float)
+            values = labels_of(series)
+            if {_is_text(self.labels), _is_text(values)} == {True, False}:
+                raise TypeError(
+                    f"Column {self.name!r} has text, or had text in fit, but not both."
+                )
+            return np.array([place.get(v, -1) for v in values], dtype=float)
         if series.is_null().all():
             return np.full(len(series), np.nan)
         if (found == "date") != (self.dates is not None):
@@ -191,6 +196,12 @@ class Column:
         if self.kind == "number" and is_whole.all():
             return values.astype(int).tolist()
         return list(np.asarray(self.write(values)).tolist())
+
+
+def _is_text(labels: list) -> bool | None:
+    """Whether some of the labels are text; None where there are no labels."""
+    labels = [label for label in labels if label is not None]
+    return any(isinstance(label, str) for label in labels) if labels else None
 
 
 def _labels(series) -> list:

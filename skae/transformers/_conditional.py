@@ -99,7 +99,7 @@ def conditions_of(table: Table, given: dict) -> list[Condition]:
     Raises
     ------
     ValueError
-        If a column is unknown, or no training row has such a value.
+        If a column is unknown, a pair is none, or no training row has such a value.
     """
     parts = {column.name: (column, part) for column, part in table.parts()}
     unknown = [name for name in given if name not in parts]
