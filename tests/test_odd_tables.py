@@ -113,6 +113,14 @@ def test_dates_of_another_kind_are_refused(model, name, other):
         model.transform(table().assign(**{name: other}))
 
 
+def test_an_unknown_ordered_category_is_missing(model):
+    other = pd.Categorical(["best"] * N, ordered=True)
+    np.testing.assert_array_equal(
+        model.transform(table().assign(grade=other)),
+        model.transform(table().assign(grade=None)),
+    )
+
+
 def test_booleans_are_no_text(model):
     with pytest.raises(TypeError, match="'c' has text, or had"):
         model.transform(table().assign(c=True))
@@ -191,7 +199,7 @@ def test_no_rows(model):
         ({"b": (100.2, 100.4)}, "No training row has .* in column 'b'"),
         ({"b": np.zeros((4, 2))}, "column 'b' in a table"),
         ({"c": ("x", "y")}, "'c'.*no order"),
-        ({"c": ["x", "y", "unseen", None]}, "'c' has a value in row 2"),
+        ({"c": ["x", "y", "unseen", None]}, "no training row had in c"),
         ({"grade": ("high", "low")}, "'grade'.*lowest value is not below"),
         ({"grade": ("low", "best")}, "No training row has .* in column 'grade'"),
         ({"took": 5}, "'took' is date"),

@@ -381,16 +381,17 @@ class Table:
                 _check_unknown(column, values, is_unknown, unknown)
                 if unknown == "rarest" and column.width:
                     rows[is_unknown] = np.eye(column.width)[column.encoder.rarest]
-                elif takes_nan and not column.encoder.is_ordered:
-                    rows[is_unknown] = np.nan
+                    continue
+            if column.labels is not None:
+                rows[values == -1] = np.nan if takes_nan else 0.0
         return encoded
 
     def unknown(self, X) -> list[str]:
         """Names of the columns of categories that no training row had."""
         return [
             column.name
-            for column, values in zip(self.columns, self.read(X))
-            if column.kind in NOMINAL and column.is_unknown(values).any()
+            for column, values in zip(self.columns, self.read(X, is_partial=True))
+            if column.labels is not None and (values == -1).any()
         ]
 
     def decode(self, rows: np.ndarray, *, generator=None, missing=None, like=None):

@@ -82,9 +82,11 @@ class TableSampler:
             return self._freely
         if values is None:
             return partial(self._given, conditions)
-        rows = self.table.encode(
-            values, takes_nan=True, unknown="error", is_partial=True
-        )
+        if unknown := self.table.unknown(values):
+            raise ValueError(
+                f"given has values that no training row had in {', '.join(unknown)}."
+            )
+        rows = self.table.encode(values, takes_nan=True, is_partial=True)
         by_imputation = self.estimator.net_.module_.imputer is not None
         if by_imputation and not conditions:
             return partial(self._imputed, values, rows)
