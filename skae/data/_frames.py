@@ -1,7 +1,7 @@
 """Dataframes of any package that narwhals knows: their columns as numbers, and back."""
 
 import importlib
-from datetime import datetime, timezone
+from datetime import date, datetime, time, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,7 @@ _OBJECTS = {"categorical": str, "boolean": (bool, np.bool_)}
 _NUMBERS = int, float, np.integer, np.floating
 
 # Largest whole number up to which float64 has all others.
-_LARGEST_WHOLE = 2**53
+LARGEST_WHOLE = 2**53
 
 
 def from_native(X):
@@ -94,10 +94,12 @@ def kind_of(series) -> str:
         return _kind_of_objects(series)
     if series.dtype.is_numeric() and name != "Decimal":
         return "number"
-    if name not in _KINDS:
+    native = getattr(series.to_native(), "dtype", series.dtype)
+    # pandas cannot name the dtype of Arrow's dictionaries, nor find its categories.
+    if name not in _KINDS or str(native).startswith("dictionary"):
         raise TypeError(
-            f"Column {series.name!r} has the dtype {series.dtype}: columns hold "
-            "numbers, text, categories, booleans, dates or durations."
+            f"Column {series.name!r} has the dtype {native}: columns hold numbers, "
+            "text, categories, booleans, dates or durations."
         )
     is_ordered = name == "Categorical" and nw.is_ordered_categorical(series)
     return "ordinal" if is_ordered else _KINDS[name]
@@ -133,6 +135,22 @@ def numbers_of(series) -> np.ndarray:
     return values
 
 
+def check_exact(series, values: np.ndarray) -> None:
+    """Raise where whole numbers of a column are too large for float64.
+
+    Raises
+    ------
+    ValueError
+        If they are.
+    """
+    is_large = np.abs(values) > LARGEST_WHOLE
+    if series.dtype.is_integer() and is_large.any():
+        raise ValueError(
+            f"Column {series.name!r} has whole numbers beyond 2**53, which float64 "
+            "does not have: leave it out, or convert it to floats."
+        )
+
+
 def labels_of(series) -> list:
     """Values of a column of categories, None where they are missing."""
     missing = series.is_null().to_numpy()
@@ -142,6 +160,28 @@ def labels_of(series) -> list:
 def categories_of(series) -> list:
     """Categories of an ordered dtype, in their order."""
     return series.cat.get_categories().to_list()
+
+
+def with_observed(written, observed, is_observed: np.ndarray):
+    """The column `written`, with exactly the observed values of another one.
+
+    In the dtype of `written`, except for values that this does not have.
+    """
+    import narwhals.stable.v2 as nw
+
+    own, values = observed.to_list(), written.to_list()
+    where = np.flatnonzero(is_observed).tolist()
+    if all(own[i] == values[i] for i in where):
+        return written
+    if len(where) == len(own):
+        return observed
+    # As integers among decimals, so that there is one type.
+    convert = float if observed.dtype.is_float() else lambda value: value
+    missing = written.is_null().to_list()
+    values = [None if m else convert(v) for m, v in zip(missing, values)]
+    for i in where:
+        values[i] = own[i]
+    return nw.new_series(written.name, values, backend=written.implementation)
 
 
 class Dates:
@@ -165,18 +205,52 @@ class Dates:
         times = _times_of(series)
         self.unit, self.zone = str(times.dtype), _zone_of(series)
         found = times[~np.isnat(times)].astype(np.int64)
+        if len(found) and int(found.max()) - int(found.min()) >= 2**63:
+            raise ValueError(
+                f"Column {series.name!r} has dates too far apart for {self.unit}: "
+                "convert it to a larger unit."
+            )
         self.origin = int(found.min()) if len(found) else 0
         self.step = int(np.gcd.reduce(found - self.origin)) if len(found) else 0
         self.step = self.step or 1
 
     def read(self, series) -> np.ndarray:
         """Numbers (n,) of a column, float64; NaN where a date is missing."""
-        times = _times_of(series).astype(self.unit)
-        whole = (times.astype(np.int64) - self.origin) / self.step
+        times = _times_of(series)
+        self._check_like(series, times)
+        near = times.astype(self.unit).astype(np.int64)
+        whole = (near - self.origin) / self.step
+        # Of a larger unit there are dates that this one does not reach.
+        unit = np.array(1, times.dtype.str.replace("M8", "m8")) / np.array(
+            1, self.unit.replace("datetime", "timedelta")
+        )
+        far = times.astype(np.int64) * unit - self.origin
+        whole = np.where(np.abs(far) > 2.0**62, far / self.step, whole)
         return np.where(np.isnat(times), np.nan, whole)
 
+    def _check_like(self, series, times) -> None:
+        is_duration, has_zone = times.dtype.kind == "m", _zone_of(series) is not None
+        if (is_duration, has_zone) != (self.is_duration, self.zone is not None):
+            raise TypeError(
+                f"Column {series.name!r} has the dtype {series.dtype}, but was "
+                f"{self.unit} in fit"
+                + (f", with the time zone {self.zone}." if self.zone else ".")
+            )
+
     def read_values(self, values: list) -> np.ndarray:
-        """Numbers of dates or durations as users write them: objects, or text."""
+        """Numbers of dates or durations as users write them: objects, or text.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are neither.
+        """
+        # NumPy's durations are integers.
+        if any(
+            isinstance(value, _NUMBERS) and not isinstance(value, np.timedelta64)
+            for value in values
+        ):
+            raise TypeError("A number has no unit of time.")
         if not self.is_duration:
             values = [_in_utc(value, self.zone) for value in values]
         times = np.array(values, dtype=self.unit.split("[")[0]).astype(self.unit)
@@ -206,6 +280,8 @@ def _in_utc(value, zone: str | None):
         return value
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
     if zone is None or not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
@@ -215,6 +291,11 @@ def _in_utc(value, zone: str | None):
 
 def _times_of(series) -> np.ndarray:
     """Dates (n,) in Coordinated Universal Time, of NumPy's dtype."""
+    import narwhals.stable.v2 as nw
+
+    if _name(series.dtype) == "Date":
+        # Of which pandas makes objects.
+        series = series.cast(nw.Datetime("ms"))
     if _zone_of(series) is not None:
         series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     return series.to_numpy()
@@ -270,7 +351,7 @@ class Dtypes:
             for name, values, dtype in zip(self.names, columns, self.dtypes)
         }
         frame = nw.from_dict(series).to_native()
-        if hasattr(index_of, "index"):
+        if hasattr(frame, "index") and hasattr(index_of, "index"):
             frame.index = index_of.index
         return frame
 
@@ -306,7 +387,11 @@ def _describe_pandas(series) -> dict:
     dtype = series.to_native().dtype
     if str(dtype) != "category":
         zone = getattr(dtype, "tz", None)
-        return {"name": str(dtype), "time_zone": None if zone is None else str(zone)}
+        return {
+            "name": str(dtype),
+            "time_zone": None if zone is None else str(zone),
+            "storage": getattr(dtype, "storage", None),
+        }
     return {
         "name": "category",
         "categories": dtype.categories.to_list(),
@@ -316,11 +401,17 @@ def _describe_pandas(series) -> dict:
 
 
 def _pandas_dtype(described: dict, package: str):
-    pandas = importlib.import_module(package)
-    if described["name"] != "category":
-        return importlib.import_module("pandas").api.types.pandas_dtype(
-            described["name"]
-        )
+    pandas, plain = (importlib.import_module(name) for name in (package, "pandas"))
+    name, storage = described["name"], described.get("storage")
+    # By these names pandas has text of another storage.
+    if name == "string[pyarrow]":
+        return plain.ArrowDtype(importlib.import_module("pyarrow").string())
+    if name == "string" and storage:
+        return plain.StringDtype(storage)
+    if name == "str" and storage:
+        return plain.StringDtype(storage, na_value=np.nan)
+    if name != "category":
+        return plain.api.types.pandas_dtype(name)
     categories = pandas.Index(described["categories"], dtype=described["of"])
     return pandas.CategoricalDtype(categories, described["ordered"])
 

@@ -255,9 +255,14 @@ class Ranks:
         """First and last quantile of the values from `low` to `high` that can be drawn;
         the last one is below the first where there are none."""
         knots = self.knots
+        if self.decimals is not None:
+            low, high = (
+                _rounded_up(low, self.decimals),
+                -_rounded_up(-high, self.decimals),
+            )
         inside = np.flatnonzero((knots >= low) & (knots <= high))
         is_between = not self.is_discrete and knots[0] <= low <= high <= knots[-1]
-        if not (len(inside) or is_between):
+        if not (len(inside) or is_between) or low > high:
             return np.inf, -np.inf
         ends = np.array([low, high], dtype=float)
         if self.is_discrete:
@@ -284,6 +289,11 @@ class Ranks:
         slope = np.where(distance > 0, outside, slope)
         slope = np.where(high > low, high - low, slope)
         return np.where(np.isnan(values), 0.0, np.log(slope.clip(1e-300)))
+
+
+def _rounded_up(value: float, decimals: int) -> float:
+    nearest = round(float(value), decimals)
+    return nearest if nearest >= value else round(nearest + 10**-decimals, decimals)
 
 
 def _decimals(values: np.ndarray) -> int | None:

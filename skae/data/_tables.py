@@ -12,15 +12,18 @@ from typing import NamedTuple
 import numpy as np
 
 from skae.data._frames import (
+    LARGEST_WHOLE,
     Dates,
     Dtypes,
     categories_of,
+    check_exact,
     from_native,
     has_numbers_alone,
     is_frame,
     kind_of,
     labels_of,
     numbers_of,
+    with_observed,
 )
 from skae.data._table_columns import MOST_LEVELS, Levels, Ranks
 from skae.io import storable
@@ -32,7 +35,7 @@ _LEAST_KEYS = 100
 _MOST_DOUBLE = 2**26
 
 # Kinds of columns whose values have no order.
-_NOMINAL = "categorical", "boolean"
+NOMINAL = "categorical", "boolean"
 
 storable(Dates)
 storable(Dtypes)
@@ -83,16 +86,18 @@ class Column:
         self.name, self.kind = series.name, kind_of(series)
         self.labels: list | None = None
         self.dates: Dates | None = None
-        if self.kind in _NOMINAL:
+        if self.kind in NOMINAL:
             self.labels = _labels(series)
         elif self.kind == "ordinal":
             self.labels = categories_of(series)
         elif self.kind == "date":
             self.dates = Dates(series)
         values = self.read(series)
+        if self.kind == "number":
+            check_exact(series, values)
         self.missing_fraction = float(np.isnan(values).mean())
         n_different = len(np.unique(values[~np.isnan(values)]))
-        is_nominal = self.kind in _NOMINAL
+        is_nominal = self.kind in NOMINAL
         few = min(MOST_LEVELS, max_categories)
         self.encoder: Levels | Ranks
         if is_nominal or n_different <= few:
@@ -126,7 +131,12 @@ class Column:
             )
         if self.labels is not None:
             place = {label: i for i, label in enumerate(self.labels)} | {None: np.nan}
-            return np.array([place.get(v, -1) for v in labels_of(series)], dtype=float)
+            values = labels_of(series)
+            if {_is_text(self.labels), _is_text(values)} == {True, False}:
+                raise TypeError(
+                    f"Column {self.name!r} has text, or had text in fit, but not both."
+                )
+            return np.array([place.get(v, -1) for v in values], dtype=float)
         if series.is_null().all():
             return np.full(len(series), np.nan)
         if (found == "date") != (self.dates is not None):
@@ -182,9 +192,16 @@ class Column:
 
     def _shown(self, values: np.ndarray) -> list:
         """Values as people write them: whole numbers without a point."""
-        if self.kind == "number" and (values == values.round()).all():
+        is_whole = (values == values.round()) & (np.abs(values) <= LARGEST_WHOLE)
+        if self.kind == "number" and is_whole.all():
             return values.astype(int).tolist()
         return list(np.asarray(self.write(values)).tolist())
+
+
+def _is_text(labels: list) -> bool | None:
+    """Whether some of the labels are text; None where there are no labels."""
+    labels = [label for label in labels if label is not None]
+    return any(isinstance(label, str) for label in labels) if labels else None
 
 
 def _labels(series) -> list:
@@ -348,6 +365,8 @@ class Table:
         """
         read = self.read(X, is_partial=is_partial)
         n_rows = len(read[0])
+        if not n_rows:
+            raise ValueError("Found a dataframe with 0 rows while 1 is required.")
         is_large = n_rows * self.width > _MOST_DOUBLE
         encoded = np.empty((n_rows, self.width), np.float32 if is_large else np.float64)
         for (column, part), values in zip(self.parts(), read):
@@ -362,16 +381,17 @@ class Table:
                 _check_unknown(column, values, is_unknown, unknown)
                 if unknown == "rarest" and column.width:
                     rows[is_unknown] = np.eye(column.width)[column.encoder.rarest]
-                elif takes_nan and not column.encoder.is_ordered:
-                    rows[is_unknown] = np.nan
+                    continue
+            if column.labels is not None:
+                rows[values == -1] = np.nan if takes_nan else 0.0
         return encoded
 
     def unknown(self, X) -> list[str]:
         """Names of the columns of categories that no training row had."""
         return [
             column.name
-            for column, values in zip(self.columns, self.read(X))
-            if column.kind in _NOMINAL and column.is_unknown(values).any()
+            for column, values in zip(self.columns, self.read(X, is_partial=True))
+            if column.labels is not None and (values == -1).any()
         ]
 
     def decode(self, rows: np.ndarray, *, generator=None, missing=None, like=None):
@@ -394,25 +414,25 @@ class Table:
         ]
         return self._written(columns, missing, like)
 
-    def fill(self, X, rows: np.ndarray, *, generator=None):
+    def fill(self, X, rows: np.ndarray, *, generator=None, missing=None):
         """The dataframe X (n, c) with its missing values, also of columns that it
-        lacks, from rows (n, width)."""
-        columns = []
-        for (column, part), values in zip(self.parts(), self.read(X, is_partial=True)):
-            is_missing = np.isnan(values)
-            filled = np.where(
-                is_missing, column.encoder.decode(rows[:, part], generator), values
-            )
-            columns.append((filled, is_missing))
-        return self._filled(X, columns)
-
-    def _filled(self, X, columns):
-        """X where a value is not missing, whatever it is."""
-        frame = from_native(X)
-        written = from_native(self._written([v for v, _ in columns], None, X))
-        for column, (_, is_missing) in zip(self.columns, columns):
-            if not is_missing.any():
-                written = written.with_columns(frame[column.name])
+        lacks, from rows (n, width), except for a mask (n, c) of those that stay."""
+        read = self.read(X, is_partial=True)
+        filled = []
+        for (column, part), values in zip(self.parts(), read):
+            drawn = column.encoder.decode(rows[:, part], generator)
+            # What is unknown comes from X itself.
+            filled.append(np.where(np.isnan(values) | (values == -1), drawn, values))
+        if missing is not None:
+            missing &= np.isnan(np.transpose(read))
+        frame, written = from_native(X), from_native(self._written(filled, missing, X))
+        for column, values in zip(self.columns, read):
+            if not np.isnan(values).all():
+                observed = frame[column.name]
+                series = with_observed(
+                    written[column.name], observed, ~np.isnan(values)
+                )
+                written = written.with_columns(series)
         return written.to_native()
 
     def _written(self, columns, missing, like):

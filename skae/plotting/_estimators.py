@@ -40,10 +40,24 @@ def as_seen_by_last_step(estimator, X):
 
 
 def array(X):
-    """Rows or codes of any kind as an array (n, d) of floats on the processor."""
+    """Rows or codes of any kind as an array (n, d) of floats on the processor.
+
+    Raises
+    ------
+    TypeError
+        If they are a dataframe of columns that are not all numbers.
+    """
     X = X.toarray() if issparse(X) else X
     X = X.numpy(force=True) if hasattr(X, "numpy") and hasattr(X, "device") else X
-    X = np.asarray(X, dtype=float)
+    try:
+        X = np.asarray(X, dtype=float)
+    except (TypeError, ValueError) as error:
+        if not hasattr(X, "columns"):
+            raise
+        raise TypeError(
+            "Rows of a mixed table are not drawn, as their columns are not all "
+            "numbers; LatentDisplay draws their codes."
+        ) from error
     return X.reshape(len(X), -1)
 
 

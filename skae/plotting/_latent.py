@@ -323,15 +323,18 @@ class LatentDisplay:
             The display, drawn.
         """
         check_has(estimator, "transform", "a transformer")
-        codes, rows = encoded(estimator, X), array(X)
+        codes = encoded(estimator, X)
+        # Of a mixed table codes are drawn, not rows.
+        is_mixed = hasattr(last_step(estimator), "columns_")
+        rows = None if is_mixed else array(X)
         display = cls(
             codes=codes,
             y=y,
             std=posterior_std(estimator, X),
             order=by_information(estimator, codes.std(0)),
             X=rows,
-            decode=decoder(estimator),
-            layout=make_layout(estimator, rows, sample_shape),
+            decode=None if is_mixed else decoder(estimator),
+            layout=None if is_mixed else make_layout(estimator, rows, sample_shape),
             name=type(last_step(estimator)).__name__ if name is None else name,
         )
         return display.plot(

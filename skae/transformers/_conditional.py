@@ -10,6 +10,7 @@ and all others from the likelihood.
 """
 
 import warnings
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import log_ndtr, logsumexp, ndtr, ndtri
 
 from skae.data._table_columns import Levels, Ranks
-from skae.data._tables import Column, Table
+from skae.data._tables import NOMINAL, Column, Table
 
 # Codes of a round, and rounds at most.
 _N_CODES, _MOST_ROUNDS = 4096, 4
@@ -98,7 +99,7 @@ def conditions_of(table: Table, given: dict) -> list[Condition]:
     Raises
     ------
     ValueError
-        If a column is unknown, or no training row has such a value.
+        If a column is unknown, a pair is none, or no training row has such a value.
     """
     parts = {column.name: (column, part) for column, part in table.parts()}
     unknown = [name for name in given if name not in parts]
@@ -113,15 +114,19 @@ def conditions_of(table: Table, given: dict) -> list[Condition]:
 
 def _condition(column: Column, part: slice, what) -> Condition:
     encoder = column.encoder
-    is_pair = isinstance(what, tuple)
-    values = column.read_values(list(what) if isinstance(what, tuple | set) else [what])
+    is_pair, is_set = isinstance(what, tuple), isinstance(what, Set)
+    values = (
+        _ends(column, what)
+        if is_pair
+        else column.read_values(list(what) if is_set else [what])
+    )
     if isinstance(encoder, Levels):
         allowed = encoder.within(values, is_range=is_pair)
         if not allowed.any():
             raise ValueError(_impossible(column, what))
         return Condition(part, allowed=allowed[: max(encoder.width, 0)])
     assert isinstance(encoder, Ranks)
-    if isinstance(what, set):
+    if is_set:
         raise ValueError(
             f"Column {column.name!r} has numbers: give a value or a pair of the lowest "
             f"and the highest, not {what!r}."
@@ -130,6 +135,26 @@ def _condition(column: Column, part: slice, what) -> Condition:
     if not low <= high:
         raise ValueError(_impossible(column, what))
     return Condition(part, low=low, high=high)
+
+
+def _ends(column: Column, what: tuple) -> np.ndarray:
+    """Lowest and highest number of a pair, of which None is no end."""
+    problem = f"Column {column.name!r}: got {what!r}, "
+    if column.kind in NOMINAL:
+        raise ValueError(problem + "but its values have no order: give a set of them.")
+    if len(what) != 2:
+        raise ValueError(problem + "not a pair of the lowest and the highest value.")
+    given = [end for end in what if end is not None]
+    numbers = iter(column.read_values(given))
+    low, high = (
+        open_end if end is None else next(numbers)
+        for end, open_end in zip(what, (-np.inf, np.inf))
+    )
+    if column.labels is not None and any(end not in column.labels for end in given):
+        raise ValueError(_impossible(column, what))
+    if not low <= high:
+        raise ValueError(problem + "whose lowest value is not below the highest.")
+    return np.array([low, high])
 
 
 def _impossible(column: Column, what) -> str:

@@ -1,5 +1,7 @@
 """Which values of a mixed table are missing, by the code of a row."""
 
+import copy
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
@@ -50,6 +52,12 @@ class MissingPattern:
                 model.fit(codes / scale, is_missing)
             self.coef[j] = model.coef_[0] / scale
             self.intercept[j] = model.intercept_[0]
+
+    def first(self, k: int) -> "MissingPattern":
+        """That of the first k latents of the codes."""
+        short = copy.copy(self)
+        short.coef = self.coef[:, :k]
+        return short
 
     def draw(self, codes: np.ndarray, random_state) -> np.ndarray:
         """Mask (n, c) of the values that are missing in rows of codes (n, k)."""

@@ -58,14 +58,15 @@ class SampleMixin:
             the highest value, each a number or one for each feature.
         given : dict, dataframe or None, default=None
             What is known of the rows of a mixed table. By the name of a column: a
-            value, a pair ``(lowest, highest)``, a set of values, or a list or array of
-            one value for each row. A dataframe of `n_samples` rows has some of the
-            columns; its missing values are drawn. Nothing is drawn and thrown away:
-            codes are weighted by the probability of what is given [2]_, and rows of
-            their own values are imputed where the model takes missing values.
+            value, a pair ``(lowest, highest)`` of which None is an open end, a set of
+            values, or a list or array of one value for each row. A dataframe of
+            `n_samples` rows has some of the columns; its missing values are drawn.
+            Nothing is drawn and thrown away: codes are weighted by the probability of
+            what is given [2]_, and rows of their own values are imputed where the model
+            takes missing values.
         missing : bool, default=False
             Whether values of a mixed table are missing as often as in the training
-            rows, by columns and codes.
+            rows, by columns and codes; those that are given are not.
         accept : callable or None, default=None
             Function from a dataframe of new rows to a mask of those that are valid;
             others are drawn anew, at most 100 times as many as `n_samples`.

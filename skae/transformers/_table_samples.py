@@ -1,6 +1,7 @@
 """`sample` of a model of a mixed table: conditions, missing values, and rules."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -60,6 +61,11 @@ class TableSampler:
     def _drawer(self, n: int, given):
         """Function from the numbers (m,) of rows to codes, encoded rows and what is
         given of them."""
+        self._is_given = [False] * len(self.table.names)
+        if not (given is None or is_frame(given) or isinstance(given, Mapping)):
+            raise TypeError(
+                f"given must be a dict or a dataframe; got {type(given).__name__}."
+            )
         if given is None or len(given) == 0:
             return self._freely
         if is_frame(given):
@@ -71,8 +77,15 @@ class TableSampler:
         else:
             values, shared = _split(given, n, self.table.dtypes.package)
             conditions = conditions_of(self.table, shared)
+            self._is_given = [name in shared for name in self.table.names]
+        if values is None and not conditions:
+            return self._freely
         if values is None:
             return partial(self._given, conditions)
+        if unknown := self.table.unknown(values):
+            raise ValueError(
+                f"given has values that no training row had in {', '.join(unknown)}."
+            )
         rows = self.table.encode(values, takes_nan=True, is_partial=True)
         by_imputation = self.estimator.net_.module_.imputer is not None
         if by_imputation and not conditions:
@@ -152,12 +165,15 @@ class TableSampler:
         return rows
 
     def _finished(self, codes, rows, values, missing: bool):
-        if values is not None:
-            return self.table.fill(values, rows, generator=self.random_state)
         mask = None
         if missing:
             pattern = self.estimator._missing_pattern
             mask = pattern.draw(codes, self.random_state)
+            mask[:, self._is_given] = False
+        if values is not None:
+            return self.table.fill(
+                values, rows, generator=self.random_state, missing=mask
+            )
         return self.table.decode(rows, generator=self.random_state, missing=mask)
 
     def _accepted(self, frame, draw, missing, accept):
@@ -168,7 +184,7 @@ class TableSampler:
         place, found, n_drawn = np.arange(n), [], n
         left = np.arange(n)
         while True:
-            good = np.flatnonzero(np.asarray(accept(frame), dtype=bool))
+            good = np.flatnonzero(_mask(accept(frame), len(place)))
             # The first accepted draw of each row that is still open.
             _, first = np.unique(place[good], return_index=True)
             found.append((place[good[first]], _safe_indexing(frame, good[first])))
@@ -230,17 +246,36 @@ class TableSampler:
         return std
 
 
-def _split(given: dict, n: int, package: str):
+def _mask(accepted, n: int) -> np.ndarray:
+    mask = np.asarray(accepted)
+    # As which pandas' own booleans come.
+    if mask.dtype == object and all(isinstance(v, bool | np.bool_) for v in mask.flat):
+        mask = mask.astype(bool)
+    if mask.shape != (n,) or mask.dtype != bool:
+        raise ValueError(
+            f"accept must return a mask of {n} booleans, one for each row; got "
+            f"{mask.dtype} of shape {mask.shape}."
+        )
+    return mask
+
+
+def _split(given: Mapping, n: int, package: str):
     """Values of each row as a dataframe, or None, and what is given of all rows."""
     by_row = {
         name: what
         for name, what in given.items()
-        if not isinstance(what, (str, bytes, tuple, set)) and hasattr(what, "__len__")
+        if not isinstance(what, tuple) and np.ndim(what)
     }
     for name, values in by_row.items():
+        if np.ndim(values) > 1:
+            raise ValueError(f"given has values of column {name!r} in a table.")
         if len(values) != n:
             raise ValueError(
                 f"given has {len(values)} values of column {name!r} for n_samples={n}."
             )
-    shared = {name: what for name, what in given.items() if name not in by_row}
+    shared = {
+        name: what[()] if isinstance(what, np.ndarray) else what
+        for name, what in given.items()
+        if name not in by_row
+    }
     return (from_columns(by_row, package) if by_row else None), shared

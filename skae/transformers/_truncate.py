@@ -51,5 +51,7 @@ class OrderedMixin:
         self.n_components_ = k
         self.explained_variance_ratio_ = self.explained_variance_ratio_[:k]
         self._code_mixture = self._code_mixture.first(k)
+        if hasattr(self, "_missing_pattern"):
+            self._missing_pattern = self._missing_pattern.first(k)
         # The optimiser's momentum is of the longer code's weights.
         self._is_incremental = False
