@@ -4,6 +4,7 @@ Both work on numbers, of which NaN is missing: values, or positions in a list of
 """
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 from scipy.special import ndtr, ndtri
 
 from skae.io import storable
@@ -16,6 +17,9 @@ _MOST_KNOTS = 1000
 
 # Digits after the point that are told from rounding.
 _MOST_DECIMALS = 8
+
+# Points of the quadrature of a mean.
+_N_POINTS = 15
 
 # Part of the last digit below which a number is whole.
 _ROUNDING = 1e-6
@@ -127,6 +131,15 @@ class Levels:
         if is_rest.any():
             place[is_rest] = self._infrequent(int(is_rest.sum()), generator)
         return self.levels[place]
+
+    def mean(self, rows: np.ndarray, std: np.ndarray) -> np.ndarray:
+        """Level (n,) of numbers that is nearest to their mean by probabilities (n,
+        width)."""
+        if not self.width or self.n_own < len(self.levels):
+            return self.decode(rows)
+        weights = rows.clip(0)
+        means = weights @ self.levels / weights.sum(1).clip(1e-12)
+        return self.levels[self.columns_of(means)]
 
     def _infrequent(self, n: int, generator) -> np.ndarray:
         counts = self.counts[self.n_own :]
@@ -250,6 +263,13 @@ class Ranks:
         if self.decimals is None:
             return values
         return values.round(self.decimals).clip(self.knots[0], self.knots[-1])
+
+    def mean(self, rows: np.ndarray, std: np.ndarray) -> np.ndarray:
+        """Mean values (n,) of normal quantiles of this mean and deviation (n, 1)."""
+        points, weights = hermegauss(_N_POINTS)
+        values = [self.decode(rows + point * std) for point in points]
+        means = np.average(values, axis=0, weights=weights)
+        return means if self.decimals is None else means.round(self.decimals)
 
     def quantiles_of(self, low: float, high: float) -> tuple[float, float]:
         """First and last quantile of the values from `low` to `high` that can be drawn;

@@ -414,13 +414,20 @@ class Table:
         ]
         return self._written(columns, missing, like)
 
-    def fill(self, X, rows: np.ndarray, *, generator=None, missing=None):
+    def fill(self, X, rows: np.ndarray, *, std=None, generator=None, missing=None):
         """The dataframe X (n, c) with its missing values, also of columns that it
-        lacks, from rows (n, width), except for a mask (n, c) of those that stay."""
+        lacks, from rows (n, width), except for a mask (n, c) of those that stay.
+
+        With standard deviations `std` (n, width) of quantiles, rows are means, and
+        numbers are those of the values, not the values at the mean of the quantiles.
+        """
         read = self.read(X, is_partial=True)
         filled = []
         for (column, part), values in zip(self.parts(), read):
-            drawn = column.encoder.decode(rows[:, part], generator)
+            if std is not None and column.kind == "number":
+                drawn = column.encoder.mean(rows[:, part], std[:, part])
+            else:
+                drawn = column.encoder.decode(rows[:, part], generator)
             # What is unknown comes from X itself.
             filled.append(np.where(np.isnan(values) | (values == -1), drawn, values))
         if missing is not None:

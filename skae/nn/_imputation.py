@@ -196,6 +196,18 @@ def _is_scaled(model: "LatentModel") -> Tensor:
     return model.likelihood.scaled_features.to(model.units.loc.device)
 
 
+def conditional_moments(
+    model: "LatentModel", x: Tensor, base_samples: Tensor, n_steps: int
+) -> Tensor:
+    """Means of the entries, and one standard deviation above them, (n, 2, d), in data
+    units; features that the likelihood does not scale have deviations of no meaning."""
+    # It draws as well, which is not looked at.
+    generator = torch.Generator(x.device).manual_seed(0)
+    mean, std, *_ = _around_means(model, x, base_samples, n_steps, 1, generator)
+    above = mean + std * _imputer(model).calibration.to(std.dtype)
+    return torch.stack([model.units.to_data(mean), model.units.to_data(above)], 1)
+
+
 def conditional_draws(
     model: "LatentModel",
     x: Tensor,

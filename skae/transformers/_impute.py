@@ -6,7 +6,12 @@ import torch
 from sklearn.utils import check_random_state
 
 from skae._sklearn import get_namespace
-from skae.nn._imputation import conditional_draws, conditional_mean, filled
+from skae.nn._imputation import (
+    conditional_draws,
+    conditional_mean,
+    conditional_moments,
+    filled,
+)
 from skae.nn._params import is_count
 from skae.transformers._bounds import clipped
 
@@ -68,10 +73,10 @@ class ImputerMixin:
             )
         bounds = self._bounds(bounds)
         if n_imputations is None:
-            means = self._impute(X, conditional_mean, 1)
             if self._table is not None:
-                return self._table.fill(frame, means)
-            return clipped(means, bounds, keep=X)
+                mean, above = self._impute(X, conditional_moments, 2).swapaxes(0, 1)
+                return self._table.fill(frame, mean, std=above - mean)
+            return clipped(self._impute(X, conditional_mean, 1), bounds, keep=X)
         if not is_count(n_imputations):
             raise ValueError(
                 f"n_imputations must be an integer >= 1; got {n_imputations!r}."
