@@ -44,7 +44,8 @@ class Skae:
         self.n_components = n_components
 
     def __call__(self, train: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
-        return model(train, self.n_components, seed).sample(n, random_state=seed)
+        vae = model(train, self.n_components, seed)
+        return vae.sample(n, random_state=seed, missing=True)
 
 
 def cart(train: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
