@@ -133,3 +133,36 @@ def test_draws_have_the_size_of_the_data(estimator, size):
     for density in model._densities:
         drawn = model.sample(500, random_state=0, density=density)
         assert 0.5 < drawn.std() / size < 2
+
+
+@pytest.mark.parametrize(
+    "warn",
+    [
+        lambda X: AutoencoderTransformer(
+            2, architecture="conv", sample_shape=(4, 4), max_iter=0
+        ).fit(X),
+        lambda X: AutoencoderTransformer(2, allow_nan=True, max_iter=0).fit(
+            np.column_stack([X, np.full(len(X), np.nan)])
+        ),
+        lambda X: (
+            AutoencoderTransformer(2, max_iter=1).partial_fit(1000 * X).partial_fit(X)
+        ),
+        lambda X: (
+            VAETransformer(2, max_iter=0)
+            .fit(
+                pd.DataFrame(X, columns=list("abcdefghijklmnop")).assign(
+                    q=["x", "y"] * 30
+                )
+            )
+            .score_samples(
+                pd.DataFrame(X, columns=list("abcdefghijklmnop")).assign(q="z")
+            )
+        ),
+    ],
+    ids=["images", "empty column", "start", "unknown category"],
+)
+def test_warnings_point_to_the_line_of_the_user(warn):
+    X = np.random.default_rng(0).normal(size=(60, 16))
+    with pytest.warns(UserWarning) as found:
+        warn(X)
+    assert found[0].filename == __file__

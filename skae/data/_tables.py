@@ -341,6 +341,7 @@ class Table:
         unknown: str = "missing",
         generator=None,
         is_partial: bool = False,
+        hint: str = "allow_nan=True",
     ) -> np.ndarray:
         """Rows (n, width) of a dataframe: float64, or float32 where they are many.
 
@@ -357,6 +358,8 @@ class Table:
             Spreads equal numbers over the quantiles that they stand for.
         is_partial : bool
             Whether columns may be absent: their values are missing.
+        hint : str
+            With what missing values are taken.
 
         Raises
         ------
@@ -373,7 +376,7 @@ class Table:
             if not takes_nan and np.isnan(values).any():
                 raise ValueError(
                     f"Column {column.name!r} has missing values; they are taken with "
-                    "allow_nan=True."
+                    f"{hint}."
                 )
             rows = column.encoder.encode(values, generator, encoded[:, part])
             is_unknown = column.is_unknown(values)
@@ -476,7 +479,7 @@ def warn_of_unknown(names: list[str], consequence: str) -> None:
             f"Columns with values that they did not have in fit: {', '.join(names)}. "
             f"{consequence}",
             UserWarning,
-            stacklevel=4,
+            stacklevel=7,
         )
 
 

@@ -38,6 +38,9 @@ _FEW_ROWS = 20
 # Columns that a category of a mixed table has at most.
 _MOST_CATEGORIES = 255
 
+# A detector of rows with missing values.
+_TAKES_MISSING = "a transformer that takes them, such as VAETransformer(allow_nan=True)"
+
 # Largest absolute value of an entry. Squared covariances are fourth powers of entries,
 # and must have a sum in float64, whose largest number is 1.8e308.
 LARGEST = 1e60
@@ -411,7 +414,9 @@ class AutoencoderDetector(CallbackSupportMixin, FileMixin, OutlierMixin, BaseEst
             if not is_frame(X):
                 raise TypeError("The detector was fitted to a dataframe: pass one.")
             # A value that no training row had is as rare as the rarest.
-            return self._table.encode(X, takes_nan=self._takes_nan, unknown="rarest")
+            return self._table.encode(
+                X, takes_nan=self._takes_nan, unknown="rarest", hint=_TAKES_MISSING
+            )
         X = validate_data(self, X, dtype=np.float64, order="C", **options)
         return X.clip(-LARGEST, LARGEST)
 

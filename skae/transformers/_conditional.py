@@ -202,7 +202,7 @@ class CodeSampler:
                 f"What is given is rare: the {n} rows come from an effective number of "
                 f"{n_effective:.0f} codes, and are less varied than they should be.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         chosen = _systematic(log_weights, n, random_state)
         return codes[chosen], means[chosen]

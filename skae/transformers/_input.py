@@ -77,7 +77,7 @@ def _warn_of_empty(is_empty: Tensor, names) -> None:
     warnings.warn(
         f"Columns without any observed value are taken as zero: {listed}.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=6,
     )
 
 
@@ -122,8 +122,17 @@ def _warn_of_shape(sample_shape, n_features: int) -> None:
             f"architecture='conv' takes the {n_features} columns as a sequence; set "
             f"sample_shape=(1, {side}, {side}) for images, or (1, {n_features}).",
             UserWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
+    elif sample_shape is not None and len(sample_shape) == 2 and side**2 == n_features:
+        n_channels, length = sample_shape
+        if n_channels == length > 3:
+            warnings.warn(
+                f"sample_shape={tuple(sample_shape)} is a signal of {n_channels} "
+                f"channels; images are (1, {length}, {length}).",
+                UserWarning,
+                stacklevel=6,
+            )
     elif sample_shape is not None and len(sample_shape) == 3:
         n_channels, height, width = sample_shape
         if width in (1, 3, 4) and n_channels == height > 4:
@@ -131,7 +140,7 @@ def _warn_of_shape(sample_shape, n_features: int) -> None:
                 f"sample_shape={tuple(sample_shape)} has {n_channels} channels of "
                 f"{height} x {width} values; channels come first.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
 
 

@@ -89,7 +89,7 @@ def next_pass(estimator, frame, X, device, seed):
             "first ones: in place or size, or since an untrained model that starts "
             "from them is better for them.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         rows = torch.from_numpy(sample.rows).to(as_tensor(X))
         return like(rows, X), None, _after(n_rows, rows)
