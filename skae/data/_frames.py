@@ -346,7 +346,10 @@ class Dtypes:
 
         series = {
             name: self._cast(
-                nw.new_series(name, _plain(values), backend=self.package), dtype
+                nw.new_series(
+                    name, _plain(values, not self._is_pandas), backend=self.package
+                ),
+                dtype,
             )
             for name, values, dtype in zip(self.names, columns, self.dtypes)
         }
@@ -359,7 +362,6 @@ class Dtypes:
         import narwhals.stable.v2 as nw
 
         if not self._is_pandas:
-            series = series.fill_nan(None) if series.dtype.is_float() else series
             return _in_zone(series, dtype).cast(_make(dtype))
         native = series.to_native()
         zone = dtype.get("time_zone")
@@ -378,9 +380,14 @@ def _capital(name: str) -> str:
     return name.replace("uint", "UInt").replace("int", "Int")
 
 
-def _plain(values) -> Any:
-    """Values of which each package makes a column."""
-    return values if isinstance(values, np.ndarray) else list(values)
+def _plain(values, has_nulls: bool) -> Any:
+    """Values of which a package makes a column, None in the place of NaN where it
+    `has_nulls`."""
+    if not isinstance(values, np.ndarray):
+        return list(values)
+    if not has_nulls or values.dtype.kind != "f" or not np.isnan(values).any():
+        return values
+    return [None if value != value else value for value in values.tolist()]
 
 
 def _describe_pandas(series) -> dict:
