@@ -8,6 +8,7 @@ there are some; the prose around them holds none.
 from docs_sections import (
     beside_pca,
     gpu,
+    mixed,
     outliers,
     reconstruction,
     scale,
@@ -25,6 +26,7 @@ SECTIONS = {
     "New images": variational.sampling,
     "Disentanglement": variational.disentanglement,
     "Missing values": tables.missing,
+    "Mixed tables": mixed.mixed,
     "Outliers": outliers.outliers,
     "Few labels": tables.few_labels,
     "Few labels without arguments": tables.few_labels_default,

@@ -45,7 +45,8 @@ def mixed(results: dict) -> str:
             drawn rows cannot be told from held-out ones), prediction of held-out rows
             by models of drawn ones (AUROC, R2), rows nearer to a training row than to a
             held-out one (0.5 where nothing is copied), invalid rows, and rows that
-            break the rule between columns that made tables have.
+            break the rule between columns that made tables have. Seconds are those of a
+            machine that did other work as well.
         """),
         _by_contender(results["drawing"], ("table", "contender"), _DRAWN),
         prose("""
