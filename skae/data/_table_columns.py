@@ -15,7 +15,7 @@ MOST_LEVELS = 25
 # Knots of the ranks of a column, about: twice the root of its rows, at most so many.
 _MOST_KNOTS = 1000
 
-# Digits after the point that are told from rounding.
+# Digits after the point beyond which differences are rounding.
 _MOST_DECIMALS = 8
 
 # Points of the quadrature of a mean.

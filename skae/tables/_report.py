@@ -83,7 +83,7 @@ def report(train, test, new, *, target=None, by_column=False, random_state=None)
           columns. Numbers are cut into eight bins at the quantiles of `train`, rare
           levels are one, missing entries another.
         - ``detection_auroc``: how well gradient boosting tells the rows from held-out
-          ones, cross-validated; 0.5 for rows that cannot be told.
+          ones, cross-validated; 0.5 for rows that are no different.
         - ``prediction_auroc`` and ``prediction_r2``: how well random forests that
           learn from the rows predict held-out ones, mean over the targets that are
           categories (AUROC of each level against the others) or numbers (R2 of their
