@@ -117,8 +117,8 @@ def _cramers_v(a, b):
 def detection(held_out, drawn, random_state):
     """AUROC of a classifier that tells drawn rows from held-out ones, cross-validated.
 
-    Equally many of both; five times, one half of the rows is classified by what is learned
-    of the other [1]_.
+    Equally many of both; five times, one half of the rows is classified by what is
+    learned of the other [1]_.
 
     References
     ----------
