@@ -266,7 +266,7 @@ def test_open_ends_and_numpys_values_are_taken(model, given, is_met):
     ids=["scalar", "None", "long", "numbers"],
 )
 def test_accept_returns_one_boolean_a_row(model, accept):
-    with pytest.raises(ValueError, match="mask of 4 booleans"):
+    with pytest.raises(ValueError, match=r"mask of \d+ booleans"):
         model.sample(4, accept=accept)
 
 
@@ -282,7 +282,8 @@ def test_accept_may_return_pandas_own_booleans_in_any_index(model):
 @pytest.mark.parametrize("given", [{"c": "x"}, {"c": ["x"] * 400}], ids=["all", "each"])
 def test_what_is_given_is_never_missing(given):
     frame = table()
-    frame.loc[DAYS % 2 == 0, ["b", "c"]] = None
+    frame.loc[DAYS % 2 == 0, "b"] = None
+    frame.loc[DAYS % 5 < 2, "c"] = None
     drawn = fitted_to(frame).sample(400, given=given, missing=True, random_state=0)
     assert (drawn["c"] == "x").all()
     assert 0.3 < drawn["b"].isna().mean() < 0.7

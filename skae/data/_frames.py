@@ -265,6 +265,13 @@ class Dates:
         return times
 
     @property
+    def in_seconds(self) -> tuple[float, float]:
+        """Factor of such numbers, and what is added, for seconds since 1970."""
+        unit = np.array(1, self.unit.replace("datetime", "timedelta"))
+        second = float(unit / np.timedelta64(1, "s"))
+        return self.step * second, self.origin * second
+
+    @property
     def is_duration(self) -> bool:
         return self.unit.startswith("timedelta")
 

@@ -468,6 +468,7 @@ class BaseAutoencoder(
 
 # Fitted attributes that not every fit sets.
 _OPTIONAL = {
+    "_density_ratio",
     "_missing_pattern",
     "explained_variance_ratio_",
     "noise_variance_",

@@ -36,7 +36,9 @@ from skae.transformers._building import (
     choose_likelihood,
     initialise,
 )
+from skae.transformers._density_ratio import learn_density_ratio
 from skae.transformers._finalising import finalise
+from skae.transformers._likelihood_spec import draws_noise
 from skae.transformers._monitoring import Monitor
 
 # Steps of an epoch that the automatic batch size aims at, and the fewest rows of one;
@@ -160,7 +162,13 @@ def fit_estimator(
     if result.kept_initial and is_blind and estimator.init == "pca":
         with drawing_from(own, all_of_torch=True):
             initialise(estimator, model, rows, seed)
-    return finalise(estimator, fit, net, result, like_X=X)
+    fitted = finalise(estimator, fit, net, result, like_X=X)
+    # A pass over a few rows is no sample of the data.
+    draws = estimator._table is not None and draws_noise(model.likelihood, None)
+    if draws and not is_incremental:
+        ratio = learn_density_ratio(estimator, fitted, rows, seed)
+        fitted["_density_ratio"] = ratio
+    return fitted
 
 
 def validation_split(estimator, fit):

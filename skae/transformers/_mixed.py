@@ -4,6 +4,7 @@ dataframes out."""
 from skae._sklearn import validate_data
 from skae.data._arrays import as_tensor
 from skae.data._tables import Table, is_table, warn_of_unknown
+from skae.transformers._density_ratio import DensityRatio
 
 # Choices of the likelihood with which a dataframe may have columns of other kinds: the
 # defaults, which then are by columns as well.
@@ -14,6 +15,8 @@ class TableMixin:
     """What a transformer does with dataframes whose columns are not all numbers."""
 
     _table: Table | None = None
+    # Of a mixed table; None where `sample` takes all draws as they come.
+    _density_ratio: DensityRatio | None = None
 
     @property
     def columns_(self):

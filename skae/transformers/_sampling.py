@@ -37,6 +37,12 @@ class SampleMixin:
     ):
         """Draw new rows.
 
+        Those of a mixed table are chosen among more draws, by odds that tell draws from
+        training rows [3]_ [4]_: so they follow the data more closely than the model
+        alone, and keep to the order of dates and of numbers and to levels that never
+        come together. Without noise, and from another density than the default one,
+        draws are taken as they come.
+
         Parameters
         ----------
         n_samples : int, default=1
@@ -91,6 +97,9 @@ class SampleMixin:
         .. [2] Cappe, O., Guillin, A., Marin, J. M. and Robert, C. P. (2004). Population
            Monte Carlo. Journal of Computational and Graphical Statistics, 13(4),
            907-929.
+        .. [3] Grover, A. et al. (2019). Bias correction of learned generative models
+           using likelihood-free importance weighting. NeurIPS.
+        .. [4] Azadi, S. et al. (2019). Discriminator rejection sampling. ICLR.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:

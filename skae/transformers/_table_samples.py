@@ -19,6 +19,14 @@ from skae.transformers._conditional import CodeSampler, conditions_of
 # Times as many rows as are asked for that are drawn at most to find those accepted.
 _MOST_DRAWS = 100
 
+# Times as many rows as are asked for among which those are chosen that follow the data;
+# and rows of a draw, at least, of which these are chosen.
+_MOST_WEIGHTED, _LEAST_DRAWS = 10, 256
+
+# Fraction of the first draws whose ratio counts; a single large one would let hardly
+# any other row through.
+_CEILING = 0.98
+
 # Codes among which each row with values of its own finds one.
 _N_POOL = 8192
 
@@ -47,6 +55,8 @@ class TableSampler:
     density: str
     with_noise: bool
     random_state: np.random.RandomState
+    # Logarithm of the density ratio from which on all draws are accepted.
+    _ceiling: float | None = None
 
     @property
     def table(self) -> Table:
@@ -55,8 +65,14 @@ class TableSampler:
     def sample(self, n: int, given, missing: bool, accept):
         """A dataframe of n rows."""
         draw = self._drawer(n, given)
-        frame = self._finished(*draw(np.arange(n)), missing)
-        return frame if accept is None else self._accepted(frame, draw, missing, accept)
+        # It is that of draws from the default density, with noise.
+        is_plain = self.with_noise and self.density == next(
+            iter(self.estimator._densities)
+        )
+        ratio = self.estimator._density_ratio if is_plain else None
+        if ratio is None and accept is None:
+            return self._finished(*draw(np.arange(n)), missing)
+        return self._accepted(n, draw, ratio, missing, accept)
 
     def _drawer(self, n: int, given):
         """Function from the numbers (m,) of rows to codes, encoded rows and what is
@@ -176,34 +192,44 @@ class TableSampler:
             )
         return self.table.decode(rows, generator=self.random_state, missing=mask)
 
-    def _accepted(self, frame, draw, missing, accept):
-        """Rows of the frame, others in the place of those that are not accepted."""
+    def _accepted(self, n, draw, ratio, missing, accept):
+        """The first n rows that are accepted, by the ratio and by users: each that is
+        not, is drawn anew."""
         import narwhals.stable.v2 as nw
 
-        n = len(from_native(frame))
-        place, found, n_drawn = np.arange(n), [], n
-        left = np.arange(n)
-        while True:
-            good = np.flatnonzero(_mask(accept(frame), len(place)))
+        left, found, n_drawn = np.arange(n), [], 0
+        while len(left):
+            # Each open row several times, as a draw of few takes as long.
+            place = np.resize(left, max(n, len(left), _LEAST_DRAWS))
+            frame = self._finished(*draw(place), missing)
+            is_good = np.ones(len(place), dtype=bool)
+            if accept is not None:
+                is_good &= _mask(accept(frame), len(place))
+            if ratio is not None and n_drawn < _MOST_WEIGHTED * n:
+                is_good &= self._follows(ratio, frame)
+            n_drawn += len(place)
             # The first accepted draw of each row that is still open.
+            good = np.flatnonzero(is_good)
             _, first = np.unique(place[good], return_index=True)
             found.append((place[good[first]], _safe_indexing(frame, good[first])))
             left = np.setdiff1d(left, place[good])
-            if not len(left):
-                break
-            if n_drawn >= _MOST_DRAWS * n:
+            if len(left) and n_drawn >= _MOST_DRAWS * n:
                 raise ValueError(
                     f"Of {n_drawn} rows, {n - len(left)} of {n} were found that accept "
                     "takes: what it asks for is too rare. State a part of it by given."
                 )
-            # Each open row several times, as a draw of few takes as long.
-            place = np.resize(left, max(n, len(left)))
-            frame = self._finished(*draw(place), missing)
-            n_drawn += len(place)
         order = np.concatenate([rows for rows, _ in found]).argsort()
         joined = nw.concat([from_native(frame) for _, frame in found]).to_native()
         joined = _safe_indexing(joined, order)
         return joined.reset_index(drop=True) if hasattr(joined, "index") else joined
+
+    def _follows(self, ratio, frame):
+        """Mask (n,) of the rows that are kept so that they follow the data."""
+        log_ratio = ratio.log(self.table, np.column_stack(self.table.read(frame)))
+        if self._ceiling is None:
+            self._ceiling = np.quantile(log_ratio, _CEILING)
+        noise = self.random_state.uniform(size=len(log_ratio))
+        return np.log(noise) < log_ratio - self._ceiling
 
     def _codes(self, n, random_state):
         draw = self.estimator._densities[self.density]

@@ -53,5 +53,7 @@ class OrderedMixin:
         self._code_mixture = self._code_mixture.first(k)
         if hasattr(self, "_missing_pattern"):
             self._missing_pattern = self._missing_pattern.first(k)
+        # That of the longer code's draws.
+        self._density_ratio = None
         # The optimiser's momentum is of the longer code's weights.
         self._is_incremental = False
