@@ -129,6 +129,9 @@ class ResidentRows:
         Units of the model, which standardize rows.
     device : torch.device
         Device of the standardized rows and of batches.
+    in_place : bool
+        Whether the memory of the source, float32 rows that nobody else needs, becomes
+        that of the standardized rows.
 
     Attributes
     ----------
@@ -145,12 +148,17 @@ class ResidentRows:
     is_sparse = stays_sparse = False  # as in `StreamedRows`
     most_pairs = 2000  # of features whose covariance takes seconds at most
 
-    def __init__(self, source: Tensor, units: Units, device: torch.device):
-        self.source, self.units, self.device = source, units, device
+    def __init__(
+        self, source: Tensor, units: Units, device: torch.device, in_place: bool = False
+    ):
+        self.source = None if in_place else source
+        self.units, self.device = units, device
         self.index: Tensor | None = None
         self.weights: Tensor | None = None
+        self.x = source
+        if not in_place:
+            self.x = torch.empty(source.shape, dtype=torch.float32, device=device)
         # Chunk by chunk: no copy of all rows in float64 is made.
-        self.x = torch.empty(source.shape, dtype=torch.float32, device=device)
         for x, X in zip(exact_split(self.x), exact_split(source)):
             x.copy_(units.to_net(X.to(device)))
         self.completed: Tensor | None = None
@@ -211,15 +219,17 @@ class ResidentRows:
 
     def exact_chunks(self) -> Iterator[Tensor]:
         """Standardized rows in float64, for sums that single precision would spoil."""
-        # From the data, since `x` has been rounded to float32 already.
+        # From the data, where they are: `x` has been rounded to float32 already.
+        source = self.x if self.source is None else self.source
         if self.index is None:
-            chunks = iter(exact_split(self.source))
+            chunks = iter(exact_split(source))
         else:
             size = max(1, _EXACT_ELEMENTS // self.n_features)
-            places = self.index.to(self.source.device).split(size)
-            chunks = (self.source[index] for index in places)
+            places = self.index.to(source.device).split(size)
+            chunks = (source[index] for index in places)
         for X in chunks:
-            yield self.units.to_net(X.to(self.device, torch.float64))
+            X = X.to(self.device, torch.float64)
+            yield X if self.source is None else self.units.to_net(X)
 
     def exact_at(self, index: Tensor) -> Tensor:
         """Standardized rows (m, d) of these indices, within a part if this is one, in

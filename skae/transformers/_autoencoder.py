@@ -106,7 +106,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         `partial_fit`; next to 1/500 of more than 128,000 rows.
     max_iter : int or "auto", default="auto"
         Largest number of epochs, passes over the rows. 0 leaves the initial model:
-        PCA. "auto" is 100, and fewer where these would be more than 10,000 steps.
+        PCA. "auto" is 100, or 60 for a mixed table, and fewer where these would be more
+        than 10,000 steps.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation rows, keep the epoch that is best on them (the
         initial model included) and stop when that does not improve any more. "auto"

@@ -67,14 +67,21 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
     X = X if is_incremental else in_order(X)
     if previous is None:
         units = units_of(X, likelihood, device)
-        rows = make_rows(X, units, device)
+        # An encoded table that is large: nobody else has these rows.
+        in_place = (
+            estimator._table is not None
+            and X.dtype == torch.float32
+            and device == X.device
+        )
+        rows = make_rows(X, units, device, in_place)
         k = n_latents(estimator, rows, seed)
         widths = hidden_widths(estimator.hidden_layer_sizes, *X.shape)
         config, given = describe(estimator, likelihood, k, X.shape[1], widths)
         model = build_model(config, given).to(device)
         # The number of latents, which the units of a model hold too, needed the rows.
         model.units.set(units.loc, units.scale, likelihood.scaled_features)
-        observe_range(model, X)
+        if not in_place:
+            observe_range(model, X)
         return rows, model
     # A ratio, or None, stands for the number of latents that the first fit found.
     has_size = isinstance(estimator.n_components, Integral)
@@ -93,10 +100,11 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
     return make_rows(X, model.units, device), model
 
 
-def make_rows(X, units, device):
+def make_rows(X, units, device, in_place=False):
     """Rows X (n, d), standardized by the units of a model."""
-    kind = StreamedRows if isinstance(X, Stream) else ResidentRows
-    return kind(X, units, device)
+    if isinstance(X, Stream):
+        return StreamedRows(X, units, device)
+    return ResidentRows(X, units, device, in_place)
 
 
 def units_of(X, likelihood, device) -> Units:

@@ -12,6 +12,8 @@ closely than the model does, and are no copies of it [2]_.
 import copy
 
 import numpy as np
+from numpy.random import RandomState
+from sklearn.utils import gen_batches
 
 from skae.data._table_rules import NewPairs, Orders
 from skae.data._tables import Table
@@ -29,8 +31,8 @@ _BOOSTER = {
 # Rows that it is learned of, at most; draws for each of them, within these limits.
 _N_ROWS, _DRAWS_A_ROW, _N_DRAWS = 10_000, 4, (2_000, 40_000)
 
-# Entries of rows and trees at a time.
-_MOST_ELEMENTS = 2**21
+# Draws at a time; entries of rows and trees.
+_MOST_AT_ONCE, _MOST_ELEMENTS = 10_000, 2**21
 
 
 @storable
@@ -122,11 +124,16 @@ def learn_density_ratio(estimator, fitted: dict, rows, seed: int) -> DensityRati
     x = units.to_data(some.gathered()).double().numpy(force=True)
     is_missing = [np.isnan(x[:, part]).any(1) for _, part in table.parts()]
     real = table.decode(x, missing=np.column_stack(is_missing))
-    n_draws = np.clip(_DRAWS_A_ROW * len(x), *_N_DRAWS)
-    drawn = made.sample(n_draws, random_state=seed, missing=True)
+    # In parts, as encoded rows may be wide.
+    n_draws, random_state = np.clip(_DRAWS_A_ROW * len(x), *_N_DRAWS), RandomState(seed)
+    drawn = [
+        table.read(made.sample(part.stop - part.start, random_state, missing=True))
+        for part in gen_batches(int(n_draws), _MOST_AT_ONCE)
+    ]
     return DensityRatio(
         table,
-        *(np.column_stack(table.read(frame)) for frame in (real, drawn)),
+        np.column_stack(table.read(real)),
+        np.hstack(drawn).T,
         some.weights,
         seed,
     )

@@ -55,8 +55,8 @@ _MOST_SPARSE_ROWS = 2048
 # Peak learning rates.
 _RATE, _RATE_OF_LONG_FITS = 8e-3, 4e-3
 
-# Automatic number of epochs, and of their steps at most.
-_MAX_EPOCHS, _MAX_STEPS = 100, 10_000
+# Automatic number of epochs, of mixed tables, and of their steps at most.
+_MAX_EPOCHS, _MAX_TABLE_EPOCHS, _MAX_STEPS = 100, 60, 10_000
 
 # Epochs whose weights are averaged: each row counts once. Three gain nothing.
 _AVERAGED_EPOCHS = 1.0
@@ -374,4 +374,5 @@ def _n_epochs(estimator, fit, batch_size) -> int:
         return 1
     if estimator.max_iter != "auto":
         return estimator.max_iter
-    return min(_MAX_EPOCHS, math.ceil(_MAX_STEPS * batch_size / fit.rows.n_rows))
+    most = _MAX_EPOCHS if estimator._table is None else _MAX_TABLE_EPOCHS
+    return min(most, math.ceil(_MAX_STEPS * batch_size / fit.rows.n_rows))

@@ -16,7 +16,7 @@ from skae.transformers._diagnostics import describe_noise, describe_posterior
 from skae.transformers._parameters import check_variational_parameters
 
 # Posterior samples per row for imputation: importance weights make only some count.
-_N_IMPUTATION_DRAWS = 500
+_N_IMPUTATION_DRAWS = 200
 
 
 @storable
@@ -129,8 +129,8 @@ class VAETransformer(BaseAutoencoder):
         Rows of one step; "auto" is described in :class:`AutoencoderTransformer`.
     max_iter : int or "auto", default="auto"
         Largest number of epochs, passes over the rows. 0 leaves the initial model:
-        probabilistic PCA. "auto" is 100, and fewer where these would be more than
-        10,000 steps.
+        probabilistic PCA. "auto" is 100, or 60 for a mixed table, and fewer where these
+        would be more than 10,000 steps.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation rows, keep the epoch that is best on them (the
         initial model included) and stop when none is better any more. "auto" does so
