@@ -34,6 +34,7 @@ SECTIONS = {
     "Speed": timing.speed,
     "From a thousand to a million rows": scale.throughput,
     "Rows on the disk": scale.streams,
+    "Text": scale.text,
     "Served by ONNX": scale.serving,
     "On a GPU": gpu.gpu,
 }

@@ -69,6 +69,7 @@ class SavedNet(NeuralNet):
                 self.optimizer_state_ = self.optimizer_.state_dict()
         finally:
             self.optimizer_ = None
+        self.last_weights_ = None  # of other weights
         # Another object: copies in other dtypes are kept by the model that they are of.
         self.set_model(copy.deepcopy(self.module_))
 

@@ -32,6 +32,10 @@ from skae.training._validation import Validation, learn_initial_weight
 _RECORDERS = {"cpu": traced, "cuda": captured}
 _MIN_STEPS_TO_RECORD = 400
 
+# Fraction of the steps before a pass of `partial_fit` over which weights are averaged,
+# and such steps at most, so that a stream that changes is followed.
+_AVERAGED_FRACTION, _MOST_AVERAGED = 0.1, 1000
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -169,6 +173,7 @@ class LatentNet(SavedNet):
     def initialize_optimizer(self, triggered_directly=None):
         """Training makes it: a fitted net has none."""
         self.optimizer_, self.optimizer_state_, self.n_rows_ = None, None, 0
+        self.last_weights_ = None
         return self
 
     def _make_optimizer(self) -> None:
@@ -181,6 +186,7 @@ class LatentNet(SavedNet):
         """Take over what another net knows of the training of the same model."""
         # A copy: the other net may go on as well.
         self.optimizer_state_ = copy.deepcopy(previous.optimizer_state_)
+        self.last_weights_ = previous.last_weights_
         self.history_ = copy.deepcopy(previous.history_)
         self.n_rows_ = previous.n_rows_
 
@@ -195,8 +201,11 @@ class LatentNet(SavedNet):
             group["weight_decay"] = group["decay"] * self.alpha / self.n_rows_
         vectors = [group["params"][0] for group in self.optimizer_.param_groups]
         self.parameters_ = FlatParameters(
-            self.module_, vectors, self.precision, self.n_averaged
+            self.module_, vectors, self.precision, self._n_averaged()
         )
+        # The module has the averages: steps that began there would undo each other.
+        if self.last_weights_ is not None:
+            self.parameters_.set_vectors(self.last_weights_)
         self.generator_ = torch.Generator(self.device)
         # Another call of `partial_fit` must not repeat the order and the draws.
         self.generator_.manual_seed(self.seed + len(self.history))
@@ -207,6 +216,18 @@ class LatentNet(SavedNet):
         self.is_watched_ = any(sees_gradients(c) for _, c in self.callbacks_)
         self.rate_factor_ = 1.0
         self.set_rate(1.0)
+
+    def _n_averaged(self) -> float:
+        """Steps that the averages of weights look back."""
+        if self.last_weights_ is None:
+            return self.n_averaged
+        n_before = max(float(s["step"]) for s in self.optimizer_.state.values())
+        return max(self.n_averaged, min(_AVERAGED_FRACTION * n_before, _MOST_AVERAGED))
+
+    @property
+    def _is_pass(self) -> bool:
+        """Whether it is a pass without validation rows: how `partial_fit` trains."""
+        return self.max_epochs == 1 and self.train_split is None
 
     def to_device(self, device: str) -> None:
         """Move the trained model; the rows of the next fit follow it."""
@@ -227,9 +248,11 @@ class LatentNet(SavedNet):
     def _release(self) -> None:
         """Drop what only a running fit needs; another may follow a single pass."""
         self.parameters_.unbind()
-        # A single pass without validation rows is how `partial_fit` trains.
-        keeps = self.max_epochs == 1 and self.train_split is None
-        self.optimizer_state_ = self.optimizer_.state_dict() if keeps else None
+        state = self.optimizer_.state_dict() if self._is_pass else None
+        self.optimizer_state_ = state
+        # After a loss that was not finite there is no momentum either.
+        if not (state and state["state"]):
+            self.last_weights_ = None
         self.module_.eval()
         self.optimizer_ = self.checkpoint = None
         del self.parameters_, self.generator_, self.step_
@@ -278,6 +301,8 @@ class LatentNet(SavedNet):
             total += step["loss"]
             self.notify("on_batch_end", batch=batch, training=True, **step)
             interrupts().check()
+        if self._is_pass:
+            self.last_weights_ = [v.detach().clone() for v in self.parameters_.vectors]
         # The only value that is read from the device in an epoch.
         self.train_loss_ = float(total) / len(batches)
         self.history.record("train_loss", self.of_data(self.train_loss_))
