@@ -66,19 +66,9 @@ def test_it_is_the_ratio_of_two_densities():
     real, drawn = rng.normal(1, 1, (4000, 1)), rng.normal(0, 1, (16_000, 1))
     table = Table(pd.DataFrame({"x": real[:, 0]}), 255)
     x = np.linspace(-1, 2, 50)[:, None]
-    found = DensityRatio(table, real, drawn, None, 0).log(table, x)
+    found = DensityRatio(table, real, drawn, 0).log(table, x)
     # Of normal densities a unit apart; trees make steps around the line.
     np.testing.assert_allclose(np.polyfit(x[:, 0], found, 1), [1, -0.5], atol=0.1)
-
-
-def test_weights_count_in_the_density_of_the_data():
-    rng = np.random.default_rng(0)
-    real, drawn = rng.uniform(size=(4000, 1)), rng.uniform(size=(16_000, 1))
-    table = Table(pd.DataFrame({"x": real[:, 0]}), 255)
-    x = np.linspace(0.05, 0.95, 50)[:, None]
-    found = DensityRatio(table, real, drawn, 7 * real[:, 0], 0).log(table, x)
-    slope = np.polyfit(np.log(2 * x[:, 0]), found, 1)
-    np.testing.assert_allclose(slope, [1, 0], atol=0.15)
 
 
 def test_its_sum_of_trees_is_the_boosters():
@@ -87,7 +77,7 @@ def test_its_sum_of_trees_is_the_boosters():
     for rows in real, drawn:
         rows[rng.random(rows.shape) < 0.2] = np.nan
     table = Table(pd.DataFrame(real, columns=list("abc")), 255)
-    ratio = DensityRatio(table, real, drawn, None, 0)
+    ratio = DensityRatio(table, real, drawn, 0)
     X = np.concatenate(
         [ratio._features(table, real, are_training=True), ratio._features(table, drawn)]
     )

@@ -46,37 +46,33 @@ class DensityRatio:
         Numbers of rows of the data, NaN where a value is missing.
     drawn : ndarray of shape (m, c)
         Those of rows that a model has drawn.
-    weights : ndarray of shape (n,) or None
-        Of the rows of the data.
     seed : int
     """
 
-    def __init__(self, table: Table, real, drawn, weights, seed: int):
+    def __init__(self, table: Table, real, drawn, seed: int):
         # Here, as no other part of a plain fit needs this part of scikit-learn.
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         self.orders, self.new_pairs = Orders(table, real), NewPairs(table, real)
-        booster = HistGradientBoostingClassifier(**_BOOSTER, random_state=seed)
         features = self._features(table, real, are_training=True)
-        booster.fit(
-            np.concatenate([features, self._features(table, drawn)]),
-            np.repeat([True, False], [len(real), len(drawn)]),
-            sample_weight=weights
-            if weights is None
-            else np.append(weights / weights.mean(), np.ones(len(drawn))),
-        )
-        # Without the first term of the sum, the odds where nothing is known of a row.
-        trees = [tree.nodes for (tree,) in booster._predictors]
-        first = np.cumsum([0] + [len(nodes) for nodes in trees])
-        nodes = np.concatenate(trees)
-        start = first[:-1].repeat(np.diff(first))
-        is_leaf = nodes["is_leaf"].astype(bool)
-        itself = np.arange(len(nodes))
-        # Arrays of plain numbers, which files have. A leaf leads to itself.
-        self.roots, self.depth = first[:-1], int(nodes["depth"].max())
+        X = np.concatenate([features, self._features(table, drawn)])
+        is_real = np.arange(len(X)) < len(real)
+        booster = HistGradientBoostingClassifier(**_BOOSTER, random_state=seed)
+        booster.fit(X, is_real)
+        # All but the first term of its sum, which is the odds of the two numbers.
+        self._keep([tree.nodes for (tree,) in booster._predictors])
+
+    def _keep(self, trees: list[np.ndarray]) -> None:
+        """The trees as arrays of plain numbers, which files have."""
+        sizes = [len(nodes) for nodes in trees]
+        self.roots = np.cumsum([0, *sizes[:-1]])
+        nodes, start = np.concatenate(trees), self.roots.repeat(sizes)
+        is_leaf, itself = nodes["is_leaf"].astype(bool), np.arange(len(nodes))
+        self.depth = int(nodes["depth"].max())
         self.feature = nodes["feature_idx"].clip(0).astype(np.int64)
         self.threshold = nodes["num_threshold"].copy()
         self.missing_left = nodes["missing_go_to_left"].astype(bool)
+        # A leaf leads to itself.
         self.left = np.where(is_leaf, itself, start + nodes["left"])
         self.right = np.where(is_leaf, itself, start + nodes["right"])
         self.value = nodes["value"].copy()
@@ -130,10 +126,5 @@ def learn_density_ratio(estimator, fitted: dict, rows, seed: int) -> DensityRati
         table.read(made.sample(part.stop - part.start, random_state, missing=True))
         for part in gen_batches(int(n_draws), _MOST_AT_ONCE)
     ]
-    return DensityRatio(
-        table,
-        np.column_stack(table.read(real)),
-        np.hstack(drawn).T,
-        some.weights,
-        seed,
-    )
+    numbers = np.column_stack(table.read(real))
+    return DensityRatio(table, numbers, np.hstack(drawn).T, seed)
