@@ -24,11 +24,13 @@ from skae.plotting import (
     ManifoldDisplay,
     OutlierDisplay,
     ReconstructionDisplay,
+    ReportDisplay,
     TraversalDisplay,
     animate_codes,
 )
 from skae.plotting._layout import make_layout
 from skae.plotting._style import MIN_CONTRAST, palette
+from skae.tables import report
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -414,7 +416,137 @@ def test_loadings_are_components_in_the_units_that_are_asked_for(fits):
     assert LoadingsDisplay.from_estimator(PCA(2).fit(X)).components.shape == (2, 4)
 
 
-def test_styles_of_users_replace_the_defaults(fits):
+@pytest.fixture(scope="module")
+def tables():
+    """A report with lines of columns: two of numbers, and one complete category."""
+    rng = np.random.default_rng(0)
+    age = rng.integers(18, 80, 240)
+    income = np.where(rng.random(240) < 0.2, np.nan, 100.0 * age)
+    plan = pd.Categorical(np.where(rng.random(240) < age / 100, "full", "basic"))
+    people = pd.DataFrame({"age": age, "income": income, "plan": plan})
+    train, test, new = people[:80], people[80:160], people[160:]
+    new = new.assign(income=new["income"] * 3)
+    return report(train, test, new, by_column=True, random_state=0)
+
+
+def names_of(panel):
+    return [label.get_text() for label in panel.get_yticklabels()]
+
+
+def test_points_of_a_report_are_its_numbers(tables):
+    means = tables[~tables.index.str.contains(": ")]
+    display = ReportDisplay.from_report(means, name="VAE")
+    assert len(display.axes_) == len(means)
+    for kind in ("new", "fresh", "bootstrap", "ideal"):
+        points = [line.get_xdata() for line in display.points_[kind]]
+        np.testing.assert_array_equal(np.ravel(points), means[kind])
+    names = [name for panel in display.axes_ for name in names_of(panel)]
+    # All have a name in words, with the unit.
+    assert not {*names} & {*means.index}
+    assert names[4] == "Told from real rows (AUROC)"
+    legend = [text.get_text() for text in display.legend_.get_texts()]
+    assert legend == ["drawn rows", "fresh rows", "bootstrap", "ideal"]
+    assert display.legend_.get_title().get_text() == "VAE"
+    shapes = {lines[0].get_marker() for lines in display.points_.values()}
+    assert len(shapes) == 4  # to be told without colours
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_texts_of_a_report_are_readable(tables, style):
+    with plt.style.context(style):
+        check_readable(ReportDisplay.from_report(tables, name="VAE").figure_)
+        figure, axes = plt.subplots(1, 2, figsize=(12, 9), layout="constrained")
+        shown = ReportDisplay.from_report(tables, ax=axes[1])
+        assert shown.figure_ is figure
+        check_readable(figure)
+
+
+def test_scales_of_a_report_hold_all_points_and_do_not_magnify(tables):
+    display = ReportDisplay.from_report(tables)
+    for i, panel in enumerate(display.axes_):
+        low, high = panel.get_xlim()
+        values = [lines[i].get_xdata() for lines in display.points_.values()]
+        assert low < np.min(values) <= np.max(values) < high
+        assert high - low >= 0.1
+    # Differences of dtypes are zero: no point would be below.
+    assert display.axes_[-1].get_xlim()[0] == pytest.approx(0, abs=0.01)
+
+
+def test_the_columns_that_differ_most_are_below_the_mean(tables):
+    display = ReportDisplay.from_report(tables, max_columns=1)
+    assert names_of(display.axes_[0]) == [
+        "Numbers: distance of distributions",
+        "income",
+    ]
+    lines = ["kolmogorov_smirnov", "kolmogorov_smirnov: income"]
+    points = display.points_["new"][0]
+    np.testing.assert_array_equal(points.get_xdata(), tables.loc[lines, "new"])
+    np.testing.assert_array_equal(points.get_ydata(), [0, 1])
+    top, bottom = display.axes_[0].get_ylim()[::-1]
+    assert top < 0 < 1 < bottom  # from top to bottom
+    both = display.plot().axes_[0]
+    assert names_of(both)[1:] == ["income", "age"]
+    # The worst: drawn rows of which no value is known.
+    unknown = tables.copy()
+    unknown.loc["kolmogorov_smirnov: age", "new"] = np.nan
+    first = ReportDisplay.from_report(unknown, max_columns=1).axes_[0]
+    assert names_of(first)[1:] == ["age"]
+    # Dtypes are equal in all columns: none differs.
+    assert "changed_dtypes: age" in tables.index
+    assert names_of(display.axes_[-1]) == ["Columns of another dtype (fraction)"]
+
+
+def test_measures_without_a_value_are_left_out(tables):
+    found = tables[~tables.index.str.contains(": ")].copy()
+    found.loc["total_variation"] = np.nan
+    found.loc["prediction_auroc", "ideal"] = np.nan
+    found.loc["detection_auroc", "new"] = np.nan
+    display = ReportDisplay.from_report(found)
+    left = found.drop(index="total_variation")
+    for kind in left:
+        points = [line.get_xdata() for line in display.points_[kind]]
+        np.testing.assert_array_equal(np.ravel(points), left[kind])
+    check_readable(display.figure_)
+
+
+@pytest.mark.parametrize("package", ["polars", "pyarrow", "csv"])
+def test_reports_of_other_packages_are_drawn_as_those_of_pandas(tables, package):
+    frame = tables.reset_index()
+    if package == "polars":
+        frame = pytest.importorskip("polars").DataFrame(frame.to_dict("list"))
+    elif package == "pyarrow":
+        frame = pytest.importorskip("pyarrow").table(frame.to_dict("list"))
+    shown, truth = map(ReportDisplay.from_report, (frame, tables))
+    for kind, points in truth.points_.items():
+        for line, other in zip(points, shown.points_[kind], strict=True):
+            np.testing.assert_array_equal(line.get_xydata(), other.get_xydata())
+    assert shown.measures == truth.measures == list(tables.index)
+
+
+def test_frames_that_are_no_reports_are_refused(tables):
+    for frame in (
+        tables.drop(columns="fresh"),
+        tables.T,
+        tables.reset_index(drop=True),
+        tables[:0],
+    ):
+        with pytest.raises(
+            ValueError, match=r"draws what skae\.tables\.report returns"
+        ):
+            ReportDisplay.from_report(frame)
+    # Nothing but an ideal; a column that does not differ.
+    for frame in (
+        tables.assign(new=np.nan, fresh=np.nan, bootstrap=np.nan),
+        tables.loc[["changed_dtypes: age"]],
+    ):
+        with pytest.raises(ValueError, match="No measure of the report has a value"):
+            ReportDisplay.from_report(frame)
+    with pytest.raises(TypeError, match="dict"):
+        ReportDisplay.from_report(tables.to_dict())
+    assert plt.get_fignums() == []
+
+
+def test_styles_of_users_replace_the_defaults(fits, tables):
     X, _, options = rows_of("images")
     vae = fits("vae", "images", 3)
     latent = LatentDisplay.from_estimator(
@@ -427,6 +559,10 @@ def test_styles_of_users_replace_the_defaults(fits):
     assert display.images_[0].get_cmap().name == "viridis"
     curve = LossCurveDisplay.from_estimator(vae, curve_kwargs={"linestyle": "--"})
     assert curve.lines_[0].get_linestyle() == "--"
+    styles = {"point_kwargs": {"markersize": 3}, "ideal_kwargs": {"color": "red"}}
+    points = ReportDisplay.from_report(tables, **styles).points_
+    assert points["fresh"][0].get_markersize() == 3
+    assert points["ideal"][0].get_color() == "red"
 
 
 @pytest.mark.parametrize("style", ["default", "dark_background"])

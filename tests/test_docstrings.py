@@ -67,6 +67,7 @@ DISPLAY_METHODS = [
     "from_codes",
     "from_predictions",
     "from_cv_results",
+    "from_report",
     "to_html",
 ]
 NAMES += [f"skae.plotting.{name}" for name in skae.plotting.__all__]

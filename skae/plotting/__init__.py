@@ -13,6 +13,7 @@ from skae.plotting._loss_curve import LossCurveDisplay
 from skae.plotting._manifold import ManifoldDisplay
 from skae.plotting._outlier import OutlierDisplay
 from skae.plotting._reconstruction import ReconstructionDisplay
+from skae.plotting._report import ReportDisplay
 from skae.plotting._traversal import TraversalDisplay
 from skae.training import CodeRecorder
 
@@ -25,6 +26,7 @@ __all__ = [
     "ManifoldDisplay",
     "OutlierDisplay",
     "ReconstructionDisplay",
+    "ReportDisplay",
     "TraversalDisplay",
     "animate_codes",
 ]
