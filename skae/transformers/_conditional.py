@@ -180,8 +180,15 @@ class CodeSampler:
         self._draw, self._log_density = draw, log_density
         self._decode, self.std = decode, std
 
-    def sample(self, n: int, conditions: list[Condition], random_state):
-        """Encoded rows (n, width) are drawn around these means (n, width)."""
+    def weigh(self, n: int, conditions: list[Condition], random_state):
+        """Codes (m, k), the means (m, width) of their rows, and log-weights (m,), from
+        which n rows are to be chosen.
+
+        Raises
+        ------
+        ValueError
+            If what is given is impossible.
+        """
         codes = self._draw(max(_N_CODES, n), random_state)
         means, log_weights = self._weighted(codes, conditions)
         n_effective = _effective(log_weights)
@@ -202,10 +209,9 @@ class CodeSampler:
                 f"What is given is rare: the {n} rows come from an effective number of "
                 f"{n_effective:.0f} codes, and are less varied than they should be.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
-        chosen = _systematic(log_weights, n, random_state)
-        return codes[chosen], means[chosen]
+        return codes, means, log_weights
 
     def _weighted(self, codes, conditions):
         means = self._decode(codes)
@@ -214,7 +220,7 @@ class CodeSampler:
     def _around(self, codes, log_weights, random_state):
         """Codes (m, k) around those that count, and their log-density (m,)."""
         m, k = codes.shape
-        chosen = np.unique(_systematic(log_weights, _N_CENTRES, random_state))
+        chosen = np.unique(systematic(log_weights, _N_CENTRES, random_state))
         weights = np.exp(log_weights[chosen] - logsumexp(log_weights[chosen]))
         n_effective = 1 / np.square(weights).sum()
         centre = weights @ codes[chosen]
@@ -252,7 +258,7 @@ def _effective(log_weights: np.ndarray) -> float:
     return float(np.exp(2 * logsumexp(log_weights) - logsumexp(2 * log_weights)))
 
 
-def _systematic(log_weights: np.ndarray, n: int, random_state) -> np.ndarray:
+def systematic(log_weights: np.ndarray, n: int, random_state) -> np.ndarray:
     """Indices (n,), in random order, each as often as its weight, rounded."""
     weights = np.exp(log_weights - logsumexp(log_weights))
     at = (np.arange(n) + random_state.uniform()) / n

@@ -14,7 +14,7 @@ from skae._sklearn import _safe_indexing
 from skae.data._frames import from_columns, from_native, is_frame
 from skae.data._tables import Table
 from skae.nn._modules import Decoder, Encoder
-from skae.transformers._conditional import CodeSampler, conditions_of
+from skae.transformers._conditional import CodeSampler, conditions_of, systematic
 
 # Times as many rows as are asked for that are drawn at most to find those accepted.
 _MOST_DRAWS = 100
@@ -57,6 +57,8 @@ class TableSampler:
     random_state: np.random.RandomState
     # Logarithm of the density ratio from which on all draws are accepted.
     _ceiling: float | None = None
+    # Codes that have what is given, their rows' means, and log-weights.
+    _weighed: tuple | None = None
 
     @property
     def table(self) -> Table:
@@ -70,8 +72,6 @@ class TableSampler:
             iter(self.estimator._densities)
         )
         ratio = self.estimator._density_ratio if is_plain else None
-        if ratio is None and accept is None:
-            return self._finished(*draw(np.arange(n)), missing)
         return self._accepted(n, draw, ratio, missing, accept)
 
     def _drawer(self, n: int, given):
@@ -97,7 +97,7 @@ class TableSampler:
         if values is None and not conditions:
             return self._freely
         if values is None:
-            return partial(self._given, conditions)
+            return partial(self._given, n, conditions)
         if unknown := self.table.unknown(values):
             raise ValueError(
                 f"given has values that no training row had in {', '.join(unknown)}."
@@ -112,9 +112,16 @@ class TableSampler:
         codes = self._codes(len(of), self.random_state)
         return codes, self._rows(codes), None
 
-    def _given(self, conditions, of):
+    def _given(self, n, conditions, of):
         """Rows with what is given of all."""
-        codes, means = self._sampler.sample(len(of), conditions, self.random_state)
+        if self._weighed is None:
+            sampler = CodeSampler(
+                self._codes, self._log_density, self._decode, self._std
+            )
+            self._weighed = sampler.weigh(n, conditions, self.random_state)
+        codes, means, log_weights = self._weighed
+        chosen = systematic(log_weights, len(of), self.random_state)
+        codes, means = codes[chosen], means[chosen]
         return codes, self._within(codes, means, conditions), None
 
     def _imputed(self, values, rows, of):
@@ -147,8 +154,8 @@ class TableSampler:
             found.append(place.clip(max=len(means) - 1))
         if n_few > len(rows) / 2:
             warnings.warn(
-                f"What is given is rare for {n_few} of {len(rows)} rows: few of "
-                f"{len(means)} codes have it. A model with allow_nan=True encodes it.",
+                f"What is given is rare for most rows: few of {len(means)} codes have "
+                "it. A model with allow_nan=True encodes it.",
                 UserWarning,
                 stacklevel=6,
             )
@@ -238,25 +245,24 @@ class TableSampler:
         return codes[random_state.permutation(n)]
 
     def _decode(self, codes):
-        return self.estimator._map_rows(codes, lambda model, z: Decoder(model)(z))
+        return self._mapped(codes, lambda model, z: Decoder(model)(z))
 
     def _rows(self, codes):
         if not self.with_noise:
             return self._decode(codes)
         generator = self.estimator._generator(self.random_state)
-        return self.estimator._map_rows(
-            codes, lambda model, z: Decoder(model).sample(z, generator)
+        return self._mapped(codes, lambda model, z: Decoder(model).sample(z, generator))
+
+    def _mapped(self, codes, function):
+        """Encoded rows (n, width) of codes, by networks in float32: float64 takes twice
+        the time, and ranks are known to half a row."""
+        return self.estimator._map_rows(codes.astype(np.float32), function).astype(
+            np.float64
         )
 
-    @cached_property
-    def _sampler(self) -> CodeSampler:
-        return CodeSampler(
-            self._codes,
-            lambda codes: self.estimator._log_density_of_codes(
-                torch.from_numpy(codes), self.density
-            ),
-            self._decode,
-            self._std,
+    def _log_density(self, codes):
+        return self.estimator._log_density_of_codes(
+            torch.from_numpy(codes), self.density
         )
 
     @cached_property
