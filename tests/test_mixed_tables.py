@@ -20,7 +20,7 @@ from skae import (
     SemiSupervisedClassifier,
     VAETransformer,
 )
-from skae.data._table_columns import Levels, Ranks
+from skae.data._column_encoders import Levels, Ranks
 from skae.data._tables import Table
 
 both = pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])

@@ -1,323 +1,209 @@
-"""Columns of mixed tables as columns of a network: levels one-hot, ranks normal.
+"""Columns of mixed tables: how each is read, encoded, decoded and written."""
 
-Both work on numbers, of which NaN is missing: values, or positions in a list of labels.
-"""
+from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermegauss
-from scipy.special import ndtr, ndtri
 
+from skae.data._column_encoders import MOST_LEVELS, Levels, Ranks
+from skae.data._frames import (
+    LARGEST_WHOLE,
+    Dates,
+    categories_of,
+    check_exact,
+    kind_of,
+    labels_of,
+    numbers_of,
+)
 from skae.io import storable
 
-# Different values up to which numbers are levels: spikes, grades, years, counts of few.
-MOST_LEVELS = 25
+# Different texts of as many rows, from which on they are a key.
+_LEAST_KEYS = 100
 
-# Knots of the ranks of a column, about: twice the root of its rows, at most so many.
-_MOST_KNOTS = 1000
+# Kinds of columns whose values have no order.
+NOMINAL = "categorical", "boolean"
 
-# Digits after the point beyond which differences are rounding.
-_MOST_DECIMALS = 8
-
-# Points of the quadrature of a mean.
-_N_POINTS = 15
-
-# Part of the last digit below which a number is whole.
-_ROUNDING = 1e-6
+storable(Dates)
 
 
-@storable
-class Levels:
-    """One of several values, as a one-hot group of columns.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-        Training values.
-    is_ordered : bool
-        Whether values are numbers: others are then taken for the nearest level.
-    max_categories : int
-        Columns at most, of which the last one then stands for the infrequent levels.
+class ColumnInfo(NamedTuple):
+    """What was understood of a column of a mixed table.
 
     Attributes
     ----------
-    levels : ndarray of shape (l,)
-        The values, those with a column of their own first.
-    counts : ndarray of shape (l,)
-    n_own : int
+    name : str
+    kind : {"number", "categorical", "ordinal", "boolean", "date"}
+    dtype : str
+    categories : list or None
+        Values of columns that have few; those of `infrequent` levels come last.
+    bounds : tuple or None
+        Lowest and highest value of other columns.
+    decimals : int or None
+        Digits after the point that numbers have; None of those that have any.
     """
 
-    def __init__(self, values: np.ndarray, is_ordered: bool, max_categories: int):
-        self.is_ordered = is_ordered
-        found, counts = np.unique(values[~np.isnan(values)], return_counts=True)
-        self.n_own = len(found)
-        if len(found) > max_categories:
-            # The most frequent ones; of equal ones the first.
-            order = np.argsort(-counts, kind="stable")
-            self.n_own = max_categories - 1
-            order[: self.n_own].sort()
-            found, counts = found[order], counts[order]
-        self.levels, self.counts = found, counts
+    name: str
+    kind: str
+    dtype: str
+    categories: list | None
+    bounds: tuple | None
+    decimals: int | None
+
+
+@storable
+class Column:
+    """One column of a table: how it is read, encoded, decoded and written.
+
+    Parameters
+    ----------
+    series : Series
+        Training values.
+    max_categories : int
+        Columns of a one-hot group, at most.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no column of values, or of text that is different in all rows.
+    """
+
+    def __init__(self, series, max_categories: int):
+        self.name, self.kind = series.name, kind_of(series)
+        self.labels: list | None = None
+        self.dates: Dates | None = None
+        if self.kind in NOMINAL:
+            self.labels = _labels(series)
+        elif self.kind == "ordinal":
+            self.labels = categories_of(series)
+        elif self.kind == "date":
+            self.dates = Dates(series)
+        values = self.read(series)
+        if self.kind == "number":
+            check_exact(series, values)
+        self.missing_fraction = float(np.isnan(values).mean())
+        n_different = len(np.unique(values[~np.isnan(values)]))
+        is_nominal = self.kind in NOMINAL
+        few = min(MOST_LEVELS, max_categories)
+        self.encoder: Levels | Ranks
+        if is_nominal or n_different <= few:
+            self.encoder = Levels(values, not is_nominal, max_categories)
+        else:
+            self.encoder = Ranks(values)
 
     @property
     def width(self) -> int:
-        """Columns; none of what is always the same."""
-        n_columns = self.n_own + (self.n_own < len(self.levels))
-        return n_columns if n_columns > 1 else 0
+        """Columns of the network."""
+        return self.encoder.width
 
     @property
-    def rarest(self) -> int:
-        """Column of the rarest level."""
-        return int(self._column_counts.argmin())
+    def is_group(self) -> bool:
+        return isinstance(self.encoder, Levels)
 
-    @property
-    def _column_counts(self) -> np.ndarray:
-        rest = self.counts[self.n_own :]
-        own = self.counts[: self.n_own]
-        return np.append(own, rest.sum()) if len(rest) else own
+    def read(self, series) -> np.ndarray:
+        """Numbers (n,), NaN where the value is missing, -1 of an unknown label.
 
-    def columns_of(self, values: np.ndarray) -> np.ndarray:
-        """Column (n,) of each value, none of which is NaN: of a number the nearest
-        level's, -1 of what is no level."""
-        order = np.argsort(self.levels)
-        if not len(order):
-            return np.full(len(values), -1)
-        sorted_levels = self.levels[order]
-        place = np.searchsorted(sorted_levels, values).clip(0, len(order) - 1)
-        if self.is_ordered:
-            before = (place - 1).clip(0)
-            nearer = values - sorted_levels[before] < sorted_levels[place] - values
-            place = np.where(nearer, before, place)
-        known = self.is_ordered | (sorted_levels[place] == values)
-        return np.where(known, np.minimum(order[place], self.n_own), -1)
+        Raises
+        ------
+        TypeError
+            If the values are of another kind.
+        """
+        found = kind_of(series) if len(series) else self.kind
+        is_label = self.labels is not None
+        # A column of missing values alone has any dtype.
+        if not series.is_null().all() and is_label != (found not in ("number", "date")):
+            raise TypeError(
+                f"Column {self.name!r} is {found}, but was {self.kind} in fit."
+            )
+        if self.labels is not None:
+            place = {label: i for i, label in enumerate(self.labels)} | {None: np.nan}
+            values = labels_of(series)
+            if {_is_text(self.labels), _is_text(values)} == {True, False}:
+                raise TypeError(
+                    f"Column {self.name!r} has text, or had text in fit, but not both."
+                )
+            return np.array([place.get(v, -1) for v in values], dtype=float)
+        if series.is_null().all():
+            return np.full(len(series), np.nan)
+        if (found == "date") != (self.dates is not None):
+            raise TypeError(
+                f"Column {self.name!r} is {found}, but was {self.kind} in fit."
+            )
+        return numbers_of(series) if self.dates is None else self.dates.read(series)
+
+    def read_values(self, values: list) -> np.ndarray:
+        """Numbers of values as users write them.
+
+        Raises
+        ------
+        ValueError
+            If they are of another kind.
+        """
+        if self.labels is not None:
+            known = {label: i for i, label in enumerate(self.labels)}
+            return np.array([known.get(value, -1) for value in values], dtype=float)
+        try:
+            if self.dates is not None:
+                return self.dates.read_values(values)
+            return np.array(values, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"Column {self.name!r} is {self.kind}; got {values!r}."
+            ) from error
+
+    def write(self, values: np.ndarray):
+        """Values of the column's kind from numbers (n,)."""
+        if self.dates is not None:
+            return self.dates.write(values)
+        if self.labels is None:
+            return values
+        missing = np.isnan(values)
+        places = np.where(missing, 0, values).astype(int)
+        return [None if m else self.labels[i] for m, i in zip(missing.tolist(), places)]
 
     def is_unknown(self, values: np.ndarray) -> np.ndarray:
-        """Mask (n,) of the values that are no level, or numbers outside of all; not of
-        missing ones."""
-        if not len(self.levels):
-            return ~np.isnan(values)
-        if self.is_ordered:
-            return (values < self.levels.min()) | (values > self.levels.max())
-        return ~np.isnan(values) & ~np.isin(values, self.levels)
+        """Mask (n,) of the values that no training row had, where they were few."""
+        if isinstance(self.encoder, Levels):
+            return self.encoder.is_unknown(values)
+        return np.zeros(len(values), dtype=bool)
 
-    def encode(self, values: np.ndarray, generator=None, out=None) -> np.ndarray:
-        """One-hot rows (n, width), in `out` where it is given: NaN where the value is
-        missing, zeros of an unknown one."""
-        rows = np.empty((len(values), self.width)) if out is None else out
-        rows[:] = 0.0
-        if not self.width:
-            return rows
-        is_missing = np.isnan(values)
-        rows[is_missing] = np.nan
-        observed = np.flatnonzero(~is_missing)
-        columns = self.columns_of(values[observed])
-        is_known = columns >= 0
-        rows[observed[is_known], columns[is_known]] = 1.0
-        return rows
+    def info(self, dtype: str) -> ColumnInfo:
+        encoder = self.encoder
+        if isinstance(encoder, Levels):
+            levels = self._shown(encoder.levels)
+            return ColumnInfo(self.name, self.kind, dtype, levels, None, None)
+        low, high = self._shown(encoder.knots[[0, -1]])
+        decimals = encoder.decimals if self.kind == "number" else None
+        return ColumnInfo(self.name, self.kind, dtype, None, (low, high), decimals)
 
-    def decode(self, rows: np.ndarray, generator=None) -> np.ndarray:
-        """Values (n,) of probabilities (n, width): of ordered levels the median, of
-        others the mode. Infrequent levels are drawn, or without a generator the most
-        frequent of them."""
-        if not self.width:
-            value = self.levels[0] if len(self.levels) else np.nan
-            return np.full(len(rows), value)
-        if self.is_ordered and self.n_own == len(self.levels):
-            total = rows.clip(0).cumsum(1)
-            columns = (total < total[:, -1:] / 2).sum(1).clip(max=self.width - 1)
-        else:
-            columns = rows.argmax(1)
-        place = columns.copy()
-        is_rest = columns == self.n_own
-        if is_rest.any():
-            place[is_rest] = self._infrequent(int(is_rest.sum()), generator)
-        return self.levels[place]
-
-    def mean(self, rows: np.ndarray, std: np.ndarray) -> np.ndarray:
-        """Level (n,) of numbers that is nearest to their mean by probabilities (n,
-        width)."""
-        if not self.width or self.n_own < len(self.levels):
-            return self.decode(rows)
-        weights = rows.clip(0)
-        means = weights @ self.levels / weights.sum(1).clip(1e-12)
-        return self.levels[self.columns_of(means)]
-
-    def _infrequent(self, n: int, generator) -> np.ndarray:
-        counts = self.counts[self.n_own :]
-        if generator is None:
-            return np.full(n, self.n_own + counts.argmax())
-        drawn = generator.choice(len(counts), n, p=counts / counts.sum())
-        return self.n_own + drawn
-
-    def within(self, values: np.ndarray, *, is_range: bool) -> np.ndarray:
-        """Fraction (n_columns,) of each column's levels that are among the values, or
-        between the least and the greatest of them."""
-        levels = self.levels
-        inside = np.isin(levels, values)
-        if is_range:
-            inside = (levels >= values.min()) & (levels <= values.max())
-        fractions = inside[: self.n_own].astype(float)
-        rest, counts = inside[self.n_own :], self.counts[self.n_own :]
-        if len(rest):
-            fractions = np.append(fractions, counts[rest].sum() / counts.sum())
-        return fractions
+    def _shown(self, values: np.ndarray) -> list:
+        """Values as people write them: whole numbers without a point."""
+        is_whole = (values == values.round()) & (np.abs(values) <= LARGEST_WHOLE)
+        if self.kind == "number" and is_whole.all():
+            return values.astype(int).tolist()
+        return list(np.asarray(self.write(values)).tolist())
 
 
-@storable
-class Ranks:
-    """A number by its rank, as the quantile of a standard normal at that rank.
+def _is_text(labels: list) -> bool | None:
+    """Whether some of the labels are text; None where there are no labels."""
+    labels = [label for label in labels if label is not None]
+    return any(isinstance(label, str) for label in labels) if labels else None
 
-    Between knots, which are training values, the map is linear; outside it rises with
-    the logarithm of the distance, first as steeply as between the median and the 99th
-    percentile. A value that several rows have stands for all quantiles of theirs. Where
-    most values are of several rows, all of them are knots, and there is nothing
-    between.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-        Training values.
+def _labels(series) -> list:
+    """Different values of a column of categories.
 
-    Attributes
-    ----------
-    knots : ndarray of shape (m,)
-        Increasing.
-    low, high : ndarray of shape (m,)
-        First and last quantile of each.
-    slope : float
-        Quantiles for a unit next to the knots, outside.
-    decimals : int or None
-        Digits after the point that values have at most; None is any number.
+    Raises
+    ------
+    ValueError
+        If they look like a key.
     """
-
-    width = 1
-
-    def __init__(self, values: np.ndarray):
-        values = values[~np.isnan(values)]
-        knots, counts = np.unique(values, return_counts=True)
-        self.decimals = _decimals(knots)
-        n, ends = len(values), counts.cumsum()
-        n_knots = min(int(2 * n**0.5), _MOST_KNOTS)
-        self.is_discrete = 2 * len(knots) < n and len(knots) <= _MOST_KNOTS
-        low, high = ((ends - counts + 0.5) / n, (ends - 0.5) / n)
-        if not self.is_discrete and len(knots) > n_knots:
-            # Those nearest to equally spaced ranks, the ends, and what many rows have.
-            chosen = np.searchsorted(ends, np.linspace(0, n, n_knots))
-            often = np.flatnonzero(counts > n / n_knots)
-            last = len(knots) - 1
-            chosen = np.unique(np.append(chosen.clip(max=last), [*often, 0, last]))
-            knots, low, high = knots[chosen], low[chosen], high[chosen]
-        if self.is_discrete:
-            # Quantiles of all draws are of some value.
-            low, high = low - 0.5 / n, high + 0.5 / n
-            low[0], high[-1] = 0.5 / n, 1 - 0.5 / n
-        self.knots, self.low, self.high = knots, ndtri(low), ndtri(high)
-        centre, far = np.quantile(values, [0.5, 0.99])
-        rise = ndtri(0.99) / (far - centre) if far > centre else 0.0
-        self.slope = float(rise or 1 / (knots[-1] - knots[0]))
-
-    def encode(self, values: np.ndarray, generator=None, out=None) -> np.ndarray:
-        """Quantiles (n, 1), in `out` where it is given; NaN where the value is missing.
-
-        Those of a value that several rows have are spread at random by the generator,
-        or else their middle.
-        """
-        low, high = self._interval(values)
-        fraction = 0.5 if generator is None else generator.uniform(size=len(values))
-        # Between ranks, which have equal weights, not between quantiles.
-        first, last = ndtr(low), ndtr(high)
-        rank = first + fraction * (last - first)
-        # Far outside, ranks are all one.
-        z = np.where(high > low, ndtri(rank), low)
-        rows = np.empty((len(values), 1)) if out is None else out
-        rows[:, 0] = z
-        return rows
-
-    def _interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First and last quantile (n,) of values."""
-        knots = self.knots
-        place = np.searchsorted(knots, values).clip(0, len(knots) - 1)
-        before = (place - 1).clip(0)
-        gap = np.where(place > before, knots[place] - knots[before], 1.0)
-        part = ((values - knots[before]) / gap).clip(0, 1)
-        z = self.high[before] + part * (self.low[place] - self.high[before])
-        # By logarithms, since networks make nothing of a million.
-        below = np.log1p((knots[0] - values).clip(min=0) * self.slope)
-        above = np.log1p((values - knots[-1]).clip(min=0) * self.slope)
-        z = np.where(values < knots[0], self.low[0] - below, z)
-        z = np.where(values > knots[-1], self.high[-1] + above, z)
-        is_knot = knots[place] == values
-        low = np.where(is_knot, self.low[place], z)
-        high = np.where(is_knot, self.high[place], z)
-        is_missing = np.isnan(values)
-        low[is_missing] = high[is_missing] = np.nan
-        return low, high
-
-    def decode(self, rows: np.ndarray, generator=None) -> np.ndarray:
-        """Values (n,) of quantiles (n, 1), within those of training."""
-        z = rows[:, 0]
-        if self.is_discrete:
-            place = np.searchsorted(self.high, z).clip(max=len(self.knots) - 1)
-            return self.knots[place]
-        positions = np.stack([self.low, self.high], 1).ravel()
-        values = np.interp(z, positions, self.knots.repeat(2))
-        if self.decimals is None:
-            return values
-        return values.round(self.decimals).clip(self.knots[0], self.knots[-1])
-
-    def mean(self, rows: np.ndarray, std: np.ndarray) -> np.ndarray:
-        """Mean values (n,) of normal quantiles of this mean and deviation (n, 1)."""
-        points, weights = hermegauss(_N_POINTS)
-        values = [self.decode(rows + point * std) for point in points]
-        means = np.average(values, axis=0, weights=weights)
-        return means if self.decimals is None else means.round(self.decimals)
-
-    def quantiles_of(self, low: float, high: float) -> tuple[float, float]:
-        """First and last quantile of the values from `low` to `high` that can be drawn;
-        the last one is below the first where there are none."""
-        knots = self.knots
-        if self.decimals is not None:
-            low, high = (
-                _rounded_up(low, self.decimals),
-                -_rounded_up(-high, self.decimals),
-            )
-        inside = np.flatnonzero((knots >= low) & (knots <= high))
-        is_between = not self.is_discrete and knots[0] <= low <= high <= knots[-1]
-        if not (len(inside) or is_between) or low > high:
-            return np.inf, -np.inf
-        ends = np.array([low, high], dtype=float)
-        if self.is_discrete:
-            ends = knots[inside[[0, -1]]]
-        first, last = self._interval(ends)
-        at_start, at_end = ends[0] <= knots[0], ends[1] >= knots[-1]
-        return (
-            -np.inf if at_start and low < high else float(first[0]),
-            np.inf if at_end and low < high else float(last[1]),
+    values = [value for value in labels_of(series) if value is not None]
+    counts = dict.fromkeys(values)
+    if len(counts) == len(values) >= _LEAST_KEYS:
+        raise ValueError(
+            f"Column {series.name!r} looks like a key: its {len(values)} values are "
+            "all different. Leave it out."
         )
-
-    def log_slope(self, values: np.ndarray) -> np.ndarray:
-        """Logarithm (n,) of how steep the map is at values, zero at missing ones.
-
-        That of the width of its quantiles for a value that several rows have.
-        """
-        knots = self.knots
-        low, high = self._interval(values)
-        after = np.searchsorted(knots, values, side="right").clip(1, len(knots) - 1)
-        rise = self.low[after] - self.high[after - 1]
-        slope = rise / (knots[after] - knots[after - 1])
-        distance = np.maximum(knots[0] - values, values - knots[-1])
-        outside = self.slope / (1 + distance.clip(min=0) * self.slope)
-        slope = np.where(distance > 0, outside, slope)
-        slope = np.where(high > low, high - low, slope)
-        return np.where(np.isnan(values), 0.0, np.log(slope.clip(1e-300)))
-
-
-def _rounded_up(value: float, decimals: int) -> float:
-    nearest = round(float(value), decimals)
-    return nearest if nearest >= value else round(nearest + 10**-decimals, decimals)
-
-
-def _decimals(values: np.ndarray) -> int | None:
-    for decimals in range(_MOST_DECIMALS + 1):
-        if (values.round(decimals) == values).all():
-            return decimals
-    return None
+    try:
+        return sorted(counts)
+    except TypeError:  # of types that do not compare
+        return sorted(counts, key=str)

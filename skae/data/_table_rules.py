@@ -11,8 +11,9 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from skae.data._table_columns import Levels
-from skae.data._tables import Column, Table
+from skae.data._column_encoders import Levels
+from skae.data._table_columns import Column
+from skae.data._tables import Table
 from skae.io import storable
 
 

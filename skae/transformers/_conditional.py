@@ -17,8 +17,9 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import log_ndtr, logsumexp, ndtr, ndtri
 
-from skae.data._table_columns import Levels, Ranks
-from skae.data._tables import NOMINAL, Column, Table
+from skae.data._column_encoders import Levels, Ranks
+from skae.data._table_columns import NOMINAL, Column
+from skae.data._tables import Table
 
 # Codes of a round, and rounds at most.
 _N_CODES, _MOST_ROUNDS = 4096, 4
