@@ -107,7 +107,7 @@ def test_frames_come_back_with_their_columns_and_dtypes(estimator, package):
 @packages
 def test_what_is_drawn_is_a_value_of_its_column(package):
     frame = made(package)
-    model = VAETransformer(3, allow_nan=True, **FAST).fit(frame)
+    model = VAETransformer(3, allow_nan=True, **FAST | {"max_iter": 30}).fit(frame)
     drawn = model.sample(2000, random_state=0)
     for name in ("city", "grade", "kind", "ok", "visits"):
         seen = set(column(frame, name).dropna())
