@@ -67,9 +67,11 @@ def build(estimator, X, likelihood, device, seed, previous, is_incremental):
     X = X if is_incremental else in_order(X)
     if previous is None:
         units = units_of(X, likelihood, device)
-        # An encoded table that is large: nobody else has these rows.
+        # An encoded table that is large: nobody else has these rows, unless they are
+        # kept for the pass that follows.
         in_place = (
             estimator._table is not None
+            and not is_incremental
             and X.dtype == torch.float32
             and device == X.device
         )

@@ -75,7 +75,8 @@ class SampleMixin:
             rows, by columns and codes; those that are given are not.
         accept : callable or None, default=None
             Function from a dataframe of new rows to a mask of those that are valid;
-            others are drawn anew, at most 100 times as many as `n_samples`.
+            others are drawn anew, at most 100 times as many as `n_samples`, or as 256
+            where these are more.
 
         Returns
         -------

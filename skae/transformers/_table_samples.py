@@ -67,7 +67,7 @@ class TableSampler:
     def sample(self, n: int, given, missing: bool, accept):
         """A dataframe of n rows."""
         draw = self._drawer(n, given)
-        # It is that of draws from the default density, with noise.
+        # The ratio is that of draws from the default density, with noise.
         is_plain = self.with_noise and self.density == next(
             iter(self.estimator._densities)
         )
@@ -205,14 +205,15 @@ class TableSampler:
         import narwhals.stable.v2 as nw
 
         left, found, n_drawn = np.arange(n), [], 0
+        n_at_once = max(n, _LEAST_DRAWS)
         while len(left):
             # Each open row several times, as a draw of few takes as long.
-            place = np.resize(left, max(n, len(left), _LEAST_DRAWS))
+            place = np.resize(left, n_at_once)
             frame = self._finished(*draw(place), missing)
             is_good = np.ones(len(place), dtype=bool)
             if accept is not None:
                 is_good &= _mask(accept(frame), len(place))
-            if ratio is not None and n_drawn < _MOST_WEIGHTED * n:
+            if ratio is not None and n_drawn < _MOST_WEIGHTED * n_at_once:
                 is_good &= self._follows(ratio, frame)
             n_drawn += len(place)
             # The first accepted draw of each row that is still open.
@@ -220,7 +221,7 @@ class TableSampler:
             _, first = np.unique(place[good], return_index=True)
             found.append((place[good[first]], _safe_indexing(frame, good[first])))
             left = np.setdiff1d(left, place[good])
-            if len(left) and n_drawn >= _MOST_DRAWS * n:
+            if len(left) and n_drawn >= _MOST_DRAWS * n_at_once:
                 raise ValueError(
                     f"Of {n_drawn} rows, {n - len(left)} of {n} were found that accept "
                     "takes: what it asks for is too rare. State a part of it by given."
